@@ -1,0 +1,1 @@
+"""How images come in: guarded decoding, zip archives, addresses and Hugging Face datasets."""
