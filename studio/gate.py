@@ -1,0 +1,104 @@
+"""Who may use the processor next: in short turns, clicks before batch images before training steps."""
+
+from __future__ import annotations
+
+import threading
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import IntEnum
+
+
+class Turn(IntEnum):
+    """How urgent a turn is; the lower goes first."""
+
+    CLICK = 0
+    BATCH = 1
+    TRAIN = 2
+
+
+class _Ticket:
+    __slots__ = ("called", "level")
+
+    def __init__(self, level: Turn) -> None:
+        self.level = level
+        self.called = threading.Event()
+
+
+class Gate:
+    """One lock handed out by urgency, in order of arrival within one.
+
+    The next turn goes to the most urgent level that waits. So that nothing waits for ever, a level that was
+    passed over ``patience`` times in a row while somebody waited there gets the next turn. The lock is handed
+    over directly: whoever asks in the meantime cannot slip in. The thread that holds it may ask again.
+    """
+
+    def __init__(self, patience: int = 16) -> None:
+        self._patience = patience
+        self._lock = threading.Lock()
+        self._waiting: dict[Turn, deque[_Ticket]] = {level: deque() for level in Turn}
+        self._passed: dict[Turn, int] = dict.fromkeys(Turn, 0)
+        self._owner: int | None = None
+        self._busy = False
+        self._depth = 0
+
+    @contextmanager
+    def turn(self, level: Turn = Turn.CLICK) -> Iterator[None]:
+        """Hold the processor for the block. Keep it short, and wait for nobody inside."""
+        self._enter(Turn(level))
+        try:
+            yield
+        finally:
+            self._leave()
+
+    def waiting(self, level: Turn) -> int:
+        """Return how many threads wait for a turn of this level."""
+        with self._lock:
+            return len(self._waiting[level])
+
+    def _enter(self, level: Turn) -> None:
+        me = threading.get_ident()
+        with self._lock:
+            if self._owner == me:
+                self._depth += 1
+                return
+            if not self._busy:
+                self._busy, self._owner, self._depth = True, me, 1
+                return
+            ticket = _Ticket(level)
+            self._waiting[level].append(ticket)
+        try:
+            ticket.called.wait()
+        except BaseException:
+            self._abandon(ticket)
+            raise
+        with self._lock:
+            self._owner, self._depth = me, 1
+
+    def _abandon(self, ticket: _Ticket) -> None:
+        with self._lock:
+            if ticket.called.is_set():
+                self._call_next()
+            else:
+                self._waiting[ticket.level].remove(ticket)
+
+    def _leave(self) -> None:
+        with self._lock:
+            self._depth -= 1
+            if self._depth == 0:
+                self._owner = None
+                self._call_next()
+
+    def _call_next(self) -> None:
+        queued = [level for level in Turn if self._waiting[level]]
+        if not queued:
+            self._busy = False
+            return
+        overdue = [level for level in queued if self._passed[level] >= self._patience]
+        chosen = (overdue or queued)[0]
+        for level in Turn:
+            if level not in queued or level == chosen:
+                self._passed[level] = 0
+            elif level > chosen:
+                self._passed[level] += 1
+        self._waiting[chosen].popleft().called.set()

@@ -1,0 +1,197 @@
+"""The hub as the studio sees it: is a model here, can it be fetched, fetch it."""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+from urllib.parse import urlsplit
+
+from studio.adapters import Card
+from studio.devices import size_text
+from studio.errors import Cancelled, NotFound, StudioError, Unreachable
+from studio.hub.cache import Repository, default_cache
+
+if TYPE_CHECKING:
+    from studio.hub.fetch import Fetch
+
+State = Literal["ready", "absent", "no download"]
+
+REMEMBERED_SECONDS = 30.0
+
+
+class NeedsDownload(StudioError):
+    """A model's files are not here yet; holds the card, and the one to use instead meanwhile."""
+
+    def __init__(self, card: Card, instead: Card | None) -> None:
+        self.card, self.instead = card, instead
+        other = f", or use {instead.title}, which needs none" if instead else ""
+        super().__init__(f"{card.title} is not on this machine yet. Download it ({_facts(card)}){other}.")
+
+
+@dataclass
+class _Download:
+    """A download under way, which everybody asking for the same model watches."""
+
+    fetch: Fetch | None = None
+    over: threading.Event = field(default_factory=threading.Event)
+
+
+class Hub:
+    """The hub at ``endpoint``, with its cache on this machine.
+
+    By default HF_ENDPOINT, HF_HUB_OFFLINE, and HF_HUB_CACHE or HF_HOME are honoured, and the token that
+    ``hf auth login`` or HF_TOKEN gave is sent.
+    """
+
+    def __init__(
+        self, endpoint: str | None = None, cache: Path | None = None, *, offline: bool | None = None
+    ) -> None:
+        self.endpoint = (endpoint or os.environ.get("HF_ENDPOINT") or "https://huggingface.co").rstrip("/")
+        self._cache = cache or default_cache()
+        self._offline = _switched_off() if offline is None else offline
+        self._lock = threading.Lock()
+        self._asked: tuple[float, bool] | None = None
+        self._downloads: dict[str, _Download] = {}
+
+    def state(self, card: Card) -> State:
+        if card.download is None:
+            return "no download"
+        return "ready" if Repository(self._cache, card.download).complete() else "absent"
+
+    def folder(self, card: Card) -> str | None:
+        """Return where a card's files lie, None for a card without any. Raises NotFound while absent."""
+        if card.download is None:
+            return None
+        found = Repository(self._cache, card.download).complete()
+        if found is None:
+            raise NotFound(f"The files of {card.title} are not on this machine.")
+        return str(found)
+
+    def progress(self, card: Card) -> tuple[int, int] | None:
+        """Return (bytes done, bytes in all) of a download under way, whoever started it, or None."""
+        with self._lock:
+            download = self._downloads.get(card.id)
+        if download is None:
+            return None
+        fetch = download.fetch
+        return (fetch.done, fetch.total) if fetch else (0, card.download.bytes if card.download else 0)
+
+    def reachable(self, timeout: float = 2.0) -> bool:
+        """Say within ``timeout`` seconds whether the hub answers; remembered for half a minute."""
+        if self._offline:
+            return False
+        with self._lock:
+            if self._asked and time.monotonic() - self._asked[0] < REMEMBERED_SECONDS:
+                return self._asked[1]
+        answer: list[bool] = []
+        # A name server that does not answer blocks for longer than any timeout reaches, hence the thread.
+        asking = threading.Thread(target=lambda: answer.append(self._answers(timeout)), daemon=True)
+        asking.start()
+        asking.join(timeout)
+        found = bool(answer and answer[0])
+        with self._lock:
+            self._asked = (time.monotonic(), found)
+        return found
+
+    def _answers(self, timeout: float) -> bool:
+        import httpx
+
+        from studio.hub.fetch import client
+
+        try:
+            with client(timeout) as asking:
+                asking.head(self.endpoint + "/", follow_redirects=False)
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError):
+            return False
+        return True
+
+    def absent(self, card: Card, instead: Card | None) -> StudioError:
+        """Return, within 2 s, the error for a card whose files are not here: NeedsDownload or Unreachable."""
+        if self.reachable():
+            return NeedsDownload(card, instead)
+        if self._offline:
+            why = "Downloads are switched off here (HF_HUB_OFFLINE)"
+        else:
+            why = f"{urlsplit(self.endpoint).hostname or self.endpoint} does not answer"
+        other = f"Use {instead.title}, which needs no download, or try" if instead else "Try"
+        return Unreachable(
+            f"{why}, and {card.title} ({_facts(card)}) is not on this machine yet. {other} again when there "
+            "is a network."
+        )
+
+    def download(
+        self,
+        card: Card,
+        progress: Callable[[int, int], None] | None = None,
+        cancel: Callable[[], bool] | None = None,
+        instead: Card | None = None,
+    ) -> str | None:
+        """Fetch a card's files, going on from what an earlier try left, and return their folder.
+
+        ``progress`` is told (bytes done, bytes in all) and ``cancel`` is asked several times a second.
+        Somebody else's download of the same model is joined. Raises Unreachable, which names ``instead``;
+        NotAllowed where access must be asked for first; Cancelled; StudioError where the disk is too small.
+        """
+        tell, cancelled = progress or (lambda done, total: None), cancel or (lambda: False)
+        while self.state(card) == "absent":
+            with self._lock:
+                other = self._downloads.get(card.id)
+                if other is None:
+                    mine = self._downloads[card.id] = _Download()
+            if other is None:
+                try:
+                    self._fetch(card, mine, tell, cancelled, instead)
+                finally:
+                    with self._lock:
+                        del self._downloads[card.id]
+                    mine.over.set()
+                break
+            while not other.over.wait(0.2):
+                tell(*(self.progress(card) or (0, 0)))
+                if cancelled():
+                    raise Cancelled(f"{card.title}: somebody else is still fetching it.")
+        return self.folder(card)
+
+    def _fetch(
+        self,
+        card: Card,
+        download: _Download,
+        tell: Callable[[int, int], None],
+        cancelled: Callable[[], bool],
+        instead: Card | None,
+    ) -> None:
+        from studio.hub.fetch import Fetch
+
+        if card.download is None:
+            return
+        with self._lock:
+            if self._asked and not self._asked[1]:
+                self._asked = None  # somebody asks for it now: the network may be back
+        if not self.reachable():
+            raise self.absent(card, instead)
+        repository = Repository(self._cache, card.download)
+        fetch = Fetch(card, card.download, self.endpoint, repository, tell, cancelled, _token())
+        fetch.total = card.download.bytes
+        download.fetch = fetch
+        fetch.run()
+
+
+def _facts(card: Card) -> str:
+    count = card.download.bytes if card.download else 0
+    return f"{size_text(count)}, licence {card.licence}"
+
+
+def _switched_off() -> bool:
+    value = os.environ.get("HF_HUB_OFFLINE") or os.environ.get("TRANSFORMERS_OFFLINE") or ""
+    return value.upper() in ("1", "ON", "YES", "TRUE")
+
+
+def _token() -> str | None:
+    from huggingface_hub import get_token
+
+    return get_token()

@@ -1,0 +1,113 @@
+"""A small server that answers what the Hugging Face hub answers to those who fetch a model."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import threading
+import time
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import parse_qs, unquote, urlsplit
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+@dataclass
+class FakeHubServer:
+    """Serves ``files`` as the model ``hub_id``. The other fields make it behave badly."""
+
+    hub_id: str
+    files: dict[str, bytes]
+    piece: int = 1 << 14
+    pause: float = 0.0  # seconds between pieces
+    break_after: int | None = None  # bytes of a file, once
+    status: int | None = None
+    error_code: str = ""
+    ignore_ranges: bool = False
+    spoil: bool = False
+    asked: list[str] = field(default_factory=list)
+
+    def __enter__(self) -> FakeHubServer:
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
+        self._server.daemon_threads = True
+        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+    @property
+    def endpoint(self) -> str:
+        return f"http://127.0.0.1:{self._server.server_port}"
+
+    def listing(self) -> dict:
+        siblings = []
+        for name, data in self.files.items():
+            entry = {"rfilename": name, "size": len(data), "blobId": _git_digest(data)}
+            if name.endswith(".safetensors"):
+                entry["lfs"] = {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
+            siblings.append(entry)
+        return {"id": self.hub_id, "sha": COMMIT, "gated": False, "siblings": siblings}
+
+
+def checkpoint_files(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def _git_digest(data: bytes) -> str:
+    return hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()
+
+
+def _handler(hub: FakeHubServer) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        def log_message(self, *_: object) -> None:
+            pass
+
+        def do_HEAD(self) -> None:
+            self._answer(200, b"")
+
+        def do_GET(self) -> None:
+            address = urlsplit(self.path)
+            path, query = unquote(address.path), parse_qs(address.query)
+            hub.asked.append(f"{path} {self.headers.get('range', '')}".strip())
+            if hub.status is not None:
+                return self._answer(hub.status, b"no", {"x-error-code": hub.error_code})
+            if path == f"/api/models/{hub.hub_id}/revision/main" and query.get("blobs") == ["true"]:
+                return self._answer(200, json.dumps(hub.listing()).encode())
+            name = path.removeprefix(f"/{hub.hub_id}/resolve/{COMMIT}/")
+            if name not in hub.files:
+                return self._answer(404, b"")
+            self._file(hub.files[name], name)
+
+        def _answer(self, status: int, body: bytes, headers: dict[str, str] | None = None) -> None:
+            self.send_response(status)
+            for key, value in {"content-length": str(len(body)), **(headers or {})}.items():
+                self.send_header(key, value)
+            self.end_headers()
+            self.wfile.write(body)
+
+        def _file(self, data: bytes, name: str) -> None:
+            start = 0
+            wanted = self.headers.get("range")
+            if wanted and not hub.ignore_ranges:
+                start = int(wanted.removeprefix("bytes=").removesuffix("-"))
+            body = data[start:]
+            if hub.spoil and name.endswith(".safetensors"):
+                body = body[:-1] + bytes([body[-1] ^ 1])
+            self.send_response(206 if start else 200)
+            self.send_header("content-length", str(len(body)))
+            self.end_headers()
+            for at in range(0, len(body), hub.piece):
+                if hub.break_after is not None and name.endswith(".safetensors") and at >= hub.break_after:
+                    hub.break_after = None
+                    return
+                try:
+                    self.wfile.write(body[at : at + hub.piece])
+                except OSError:
+                    return
+                time.sleep(hub.pause)
+
+    return Handler
