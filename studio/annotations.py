@@ -22,8 +22,8 @@ Source = Literal["person", "model", "import"]
 def _finite(values: Iterable[Any], what: str) -> tuple[float, ...]:
     try:
         numbers = tuple(float(v) for v in values)
-    except (TypeError, ValueError):
-        raise BadInput(f"{what} holds something that is not a number.") from None
+    except (TypeError, ValueError, OverflowError):
+        raise BadInput(f"{what} holds something that is not a number, or far too large.") from None
     if not all(math.isfinite(v) for v in numbers):
         raise BadInput(f"{what} holds a number that is not finite.")
     return numbers

@@ -86,6 +86,8 @@ def test_an_annotation_survives_json():
         {"kind": "box", "xyxy": [0, 0, float("nan"), 1]},
         {"kind": "box", "xyxy": [5, 0, 1, 1]},
         {"kind": "box", "xyxy": "abcd"},
+        {"kind": "box", "xyxy": [0, 0, 1, 10**400]},
+        {"kind": "mask", "size": [2, 2], "counts": [float("nan"), 4]},
         {"kind": "mask", "size": [2, 2], "counts": [1, 2]},
         {"kind": "mask", "size": [2, 2], "counts": [-1, 5]},
         {"kind": "mask", "size": [2, 2], "counts": ["a"]},

@@ -1,0 +1,350 @@
+"""Take annotations in from files of other programs, and give a project's out."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tempfile
+import uuid
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Literal, get_args
+
+from PIL import Image
+
+from studio.annotations import Annotation, Keypoints
+from studio.errors import BadInput, Cancelled, StudioError, unknown
+from studio.formats import Dataset, DatasetImage, Format, Imported, detect, format_of
+from studio.formats.base import file_names
+from studio.formats.zipped import unpacked
+from studio.geometry import box_iou, iou, shape_box
+from studio.images import decode
+from studio.project import Change, ImageRecord, Store
+
+Policy = Literal["append", "merge", "skip", "replace-drafts", "replace-all"]
+Selection = Literal["all", "labelled", "done"]
+Progress = Callable[[int, int], None]
+SAME = 0.8  # overlap from which two objects of a class are one, where imports are merged
+_PAGE = 500
+
+
+@dataclass(frozen=True)
+class ImportReport:
+    """What came in. ``group`` takes all of it back: ``store.undo_group(report.group, person)``."""
+
+    format: str
+    images: int
+    annotations: int
+    replaced: int
+    skipped: int
+    classes: list[str]
+    problems: list[str]
+    group: str
+
+
+@dataclass(frozen=True)
+class ExportReport:
+    """What was written, and where; ``problems`` says what the format could not keep."""
+
+    format: str
+    path: Path
+    images: int
+    annotations: int
+    problems: list[str] = field(default_factory=list)
+
+
+# ---- import -----------------------------------------------------------------------------------------
+
+
+def import_annotations(
+    store: Store,
+    project_id: str,
+    person: str,
+    path: Path,
+    format: str = "auto",
+    policy: str = "append",
+    *,
+    progress: Progress | None = None,
+    cancel: Callable[[], bool] | None = None,
+) -> ImportReport:
+    """Read a file, folder or zip and put what is sound on the project's images, undone as one.
+
+    ``policy`` says what happens on an image that has annotations: ``append`` beside them; ``merge`` leaves
+    out what is there already (same class, overlap of at least 0.8); ``skip`` leaves the image as it is;
+    ``replace-drafts`` and ``replace-all`` delete first. Raises BadInput where nothing can be read.
+    """
+    policy = policy.replace("_", "-")
+    if policy not in get_args(Policy):
+        raise unknown("policy", policy, get_args(Policy))
+    images = {image.name: image for image in _images(store, project_id)}
+    found, imported = _read(Path(path), format, {n: (i.width, i.height) for n, i in images.items()})
+    there = {entry.name for entry in store.classes(project_id)}
+    problems = list(imported.problems)
+    for name in imported.classes:
+        if name not in there:
+            store.add_class(project_id, name)
+    work = _Putting(store, person, policy, uuid.uuid4().hex)
+    entries = list(imported.annotations.items())
+    for index, (name, incoming) in enumerate(entries):
+        if cancel is not None and cancel():
+            raise Cancelled(f"Stopped: {work.images:,} images have their annotations. Undo takes them back.")
+        try:
+            problems += work.put(images[name], incoming)
+        except StudioError as error:
+            problems.append(f"Image “{name}”: nothing was imported: {error}")
+        if progress is not None:
+            progress(index + 1, len(entries))
+    return ImportReport(
+        found,
+        work.images,
+        work.annotations,
+        work.replaced,
+        work.skipped,
+        imported.classes,
+        problems,
+        work.group,
+    )
+
+
+def _images(store: Store, project_id: str) -> Iterator[ImageRecord]:
+    offset = 0
+    while page := store.images(project_id, offset=offset, limit=_PAGE, order="name"):
+        yield from page
+        offset += len(page)
+
+
+def _read(path: Path, format: str, sizes: dict[str, tuple[int, int]]) -> tuple[str, Imported]:
+    with unpacked(path) as (roots, left):
+        chosen: list[tuple[Path, Format]] = []
+        refusals: list[BadInput] = []
+        for root in roots:
+            try:
+                chosen.append((root, detect(root) if format == "auto" else format_of(format)))
+            except BadInput as error:
+                refusals.append(error)
+        parts = []
+        for root, found in chosen:
+            try:
+                parts.append((found.id, found.read(root, sizes)))
+            except BadInput as error:
+                refusals.append(error)
+        if not parts:
+            raise BadInput(_named(str(refusals[0]), roots[0].name, path.name))
+    annotations: dict[str, list[Annotation]] = {}
+    classes: dict[str, None] = {}
+    problems = list(left)
+    for _, part in parts:
+        for name, entries in part.annotations.items():
+            annotations.setdefault(name, []).extend(entries)
+        classes.update(dict.fromkeys(part.classes))
+        problems += part.problems
+    names = ", ".join(dict.fromkeys(name for name, _ in parts))
+    return names, Imported(annotations, list(classes), problems)
+
+
+def _named(text: str, ours: str, theirs: str) -> str:
+    return text.replace(f"“{ours}”", f"“{theirs}”")
+
+
+@dataclass
+class _Putting:
+    """Puts what was read on one image after another, all of it one group."""
+
+    store: Store
+    person: str
+    policy: str
+    group: str
+    images: int = 0
+    annotations: int = 0
+    replaced: int = 0
+    skipped: int = 0
+
+    def put(self, image: ImageRecord, annotations: list[Annotation]) -> list[str]:
+        """Change one image and return what the person should know."""
+        there = self.store.annotations(image.id)
+        if self.policy == "skip" and (image.status == "done" or any(not a.draft for a in there)):
+            self.skipped += bool(annotations)
+            return []
+        gone = [
+            a for a in there if self.policy == "replace-all" or (self.policy == "replace-drafts" and a.draft)
+        ]
+        kept = annotations
+        if self.policy == "merge":
+            kept = _not_there(annotations, there, image.height, image.width)
+        changes = [Change(delete=a.id, revision=a.revision) for a in gone]
+        changes += [Change(annotation) for annotation in kept]
+        if not changes:
+            return []
+        applied = self.store.apply(image.id, self.person, changes, verb="import", group=self.group)
+        self.images += 1
+        self.annotations += len(kept)
+        self.replaced += len(gone)
+        return [f"Image “{image.name}”: {conflict}" for conflict in applied.conflicts]
+
+
+def _not_there(
+    incoming: Sequence[Annotation], there: Sequence[Annotation], height: int, width: int
+) -> list[Annotation]:
+    """Return those that no annotation of the same class covers already, one for one."""
+    free = list(there)
+    kept = []
+    for annotation in incoming:
+        match = next((a for a in free if _same(annotation, a, height, width)), None)
+        if match is None:
+            kept.append(annotation)
+        else:
+            free.remove(match)
+    return kept
+
+
+def _same(first: Annotation, second: Annotation, height: int, width: int) -> bool:
+    if first.class_name != second.class_name:
+        return False
+    boxes = shape_box(first.shape), shape_box(second.shape)
+    if boxes[0] is None or boxes[1] is None:
+        return first.shape == second.shape
+    if box_iou([boxes[0]], [boxes[1]])[0, 0] < SAME / 2:
+        return False
+    if isinstance(first.shape, Keypoints) or isinstance(second.shape, Keypoints):
+        return first.shape == second.shape
+    return iou(first.shape, second.shape, height, width) >= SAME
+
+
+# ---- export -----------------------------------------------------------------------------------------
+
+
+def export_annotations(
+    store: Store,
+    project_id: str,
+    format: str,
+    path: Path,
+    *,
+    with_images: bool = False,
+    drafts: bool = False,
+    only: Selection = "all",
+    progress: Progress | None = None,
+    cancel: Callable[[], bool] | None = None,
+) -> ExportReport:
+    """Write a project to a folder, or to a zip if the path ends in .zip. It is there whole or not at all.
+
+    ``only`` takes all images, those with annotations, or those marked done. A folder that holds files
+    already is refused; a zip is replaced.
+    """
+    chosen = format_of(format)
+    path = Path(path)
+    images = [image for image in _images(store, project_id) if _selected(image, only, drafts)]
+    total = len(images) * (2 if with_images else 1)
+    step = _Steps(progress, cancel, total)
+    labelled = []
+    for image in images:
+        kept = tuple(a for a in store.annotations(image.id) if drafts or not a.draft)
+        labelled.append(DatasetImage(image.name, image.width, image.height, kept))
+        step()
+    classes = tuple(entry.name for entry in store.classes(project_id))
+    dataset = Dataset(store.project(project_id).name, classes, tuple(labelled))
+    with _arriving(path) as folder:
+        written = chosen.write(dataset, folder)
+        notes = list(written.notes)
+        if with_images:
+            notes += _copy_images(store, images, chosen, folder, step)
+    return ExportReport(chosen.id, path, len(images), written.annotations, notes)
+
+
+def _selected(image: ImageRecord, only: str, drafts: bool) -> bool:
+    match only:
+        case "all":
+            return True
+        case "labelled":
+            return image.count > 0 or (drafts and image.drafts > 0)
+        case "done":
+            return image.status == "done"
+    raise unknown("selection", only, get_args(Selection))
+
+
+class _Steps:
+    def __init__(self, progress: Progress | None, cancel: Callable[[], bool] | None, total: int) -> None:
+        self._progress, self._cancel, self._total, self._done = progress, cancel, total, 0
+
+    def __call__(self) -> None:
+        if self._cancel is not None and self._cancel():
+            raise Cancelled("Stopped. Nothing was written.")
+        self._done += 1
+        if self._progress is not None:
+            self._progress(self._done, self._total)
+
+
+def _copy_images(
+    store: Store, images: Sequence[ImageRecord], chosen: Format, folder: Path, step: Callable[[], None]
+) -> list[str]:
+    """Copy the originals; one that is turned by its EXIF is written upright, as its annotations are."""
+    names = file_names(image.name for image in images)
+    turned = 0
+    for image in images:
+        name = PurePosixPath(names[image.name])
+        target = folder / chosen.images.format(name=name, stem=name.with_suffix(""))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        original = store.original_path(image)
+        if _is_turned(original):
+            turned += 1
+            kind = "PNG" if name.suffix.lower() == ".png" else "JPEG"
+            Image.fromarray(decode(original, image.name)).save(target, kind, quality=95)
+        else:
+            shutil.copyfile(original, target)
+        step()
+    if not turned:
+        return []
+    return [f"{turned:,} images that their EXIF data turns were written upright, as they are labelled."]
+
+
+def _is_turned(path: Path) -> bool:
+    try:
+        with Image.open(path) as picture:
+            return picture.format in ("JPEG", "PNG") and picture.getexif().get(0x0112, 1) not in (0, 1)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return False  # a kind that Pillow does not know goes out as it came in
+
+
+@contextmanager
+def _arriving(path: Path) -> Iterator[Path]:
+    """Give a folder beside the target, and move what it then holds to the target in one step."""
+    zipped = path.suffix.lower() == ".zip"
+    if path.is_dir() and (zipped or any(path.iterdir())):
+        raise BadInput(f"“{path.name}” is a folder that holds files already. Choose a new one, or a .zip.")
+    if path.is_file() and not zipped:
+        raise BadInput(f"“{path.name}” is a file. Choose a folder, or a name that ends in .zip.")
+    beside = None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        beside = Path(tempfile.mkdtemp(prefix=f".{path.stem[:40]}-", dir=path.parent))
+        folder = beside / "export"
+        folder.mkdir()
+        yield folder
+        if zipped:
+            _pack(folder, beside / "export.zip")
+            os.replace(beside / "export.zip", path)
+        else:
+            os.replace(folder, path)
+    except OSError as error:
+        reason = error.strerror or type(error).__name__
+        raise BadInput(f"“{path.name}” cannot be written: {reason}.") from error
+    finally:
+        if beside is not None:
+            shutil.rmtree(beside, ignore_errors=True)
+
+
+def _pack(folder: Path, target: Path) -> None:
+    """Zip a folder so that the same files give the same bytes."""
+    with target.open("wb") as out:
+        with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as packed:
+            for file in sorted(p for p in folder.rglob("*") if p.is_file()):
+                info = zipfile.ZipInfo(file.relative_to(folder).as_posix(), (1980, 1, 1, 0, 0, 0))
+                stored = file.suffix.lower() in (".jpg", ".jpeg", ".png", ".webp")
+                info.compress_type = zipfile.ZIP_STORED if stored else zipfile.ZIP_DEFLATED
+                info.external_attr = 0o644 << 16
+                with file.open("rb") as source, packed.open(info, "w", force_zip64=True) as entry:
+                    shutil.copyfileobj(source, entry, 1 << 20)
+        out.flush()
+        os.fsync(out.fileno())
