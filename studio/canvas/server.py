@@ -1,0 +1,221 @@
+"""The server's side of the canvas: one function that answers every request of the page's labelling stage.
+
+A server function's exception would reach the page as a silent null, so none leaves here: a StudioError becomes
+its sentence, anything else is logged under a short reference number.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from studio.annotations import (
+    Annotation,
+    Box,
+    Point,
+    annotation_from_json,
+    annotation_to_json,
+    shape_to_json,
+)
+from studio.errors import BadInput, StudioError
+from studio.failures import sentence
+from studio.gate import Turn
+from studio.operations import label, segment
+from studio.project import Applied, ImageRecord, LabelClass
+from studio.studio import Studio
+
+Answer = dict[str, Any]
+
+
+def canvas_function(studio: Studio) -> Callable[[dict[str, Any]], Answer]:
+    """Return the function that the canvas calls with ``{op, seq, …}`` and that answers ``{ok, seq, …}``."""
+
+    def canvas(request: dict[str, Any]) -> Answer:
+        seq = request.get("seq") if isinstance(request, dict) else None
+        try:
+            return {"ok": True, "seq": seq, **_answer(studio, request)}
+        except Exception as error:
+            kind = type(error).__name__ if isinstance(error, StudioError) else "Bug"
+            return {
+                "ok": False,
+                "seq": seq,
+                "error": sentence(error),
+                "kind": kind,
+                **_offer(studio, request, kind),
+            }
+
+    return canvas
+
+
+def _answer(studio: Studio, request: Any) -> Answer:
+    if not isinstance(request, dict) or not isinstance(request.get("op"), str):
+        raise BadInput("The page sent something the studio does not understand. Load the page again.")
+    op = _OPERATIONS.get(request["op"])
+    if op is None:
+        raise BadInput(f"The studio has no operation “{request['op'][:40]}”. Load the page again.")
+    person = studio.person()
+    image = studio.image_for(str(request.get("image")), person)
+    try:
+        return op(studio, image, person, request)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        if isinstance(error, KeyError | TypeError | ValueError) and _from_request(error):
+            raise BadInput(f"The page sent an incomplete request ({error}). Load the page again.") from error
+        raise
+
+
+def _offer(studio: Studio, request: Any, kind: str) -> Answer:
+    """Return what the page needs to offer a download, where a model's files are what was missing."""
+    if kind not in ("NeedsDownload", "Unreachable"):
+        return {}
+    card = studio.registry.card(str(request["model"]))
+    instead = studio.registry.instead_of(card)
+    return {
+        "model": {
+            "id": card.id,
+            "title": card.title,
+            "bytes": card.download.bytes if card.download else 0,
+            "licence": card.licence,
+        },
+        "instead": {"id": instead.id, "title": instead.title} if instead else None,
+    }
+
+
+def _from_request(error: BaseException) -> bool:
+    """Tell a malformed request from a bug: the former is raised while this module reads the request."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return trace is not None and trace.tb_frame.f_code.co_filename == __file__
+
+
+def _open(studio: Studio, image: ImageRecord, person: str, request: Answer) -> Answer:
+    opened = label.open_image(studio, image)
+    return {
+        "image": {
+            **_image(opened.image),
+            "position": opened.position,
+            "total": opened.total,
+            "previous": opened.previous,
+            "next": opened.next,
+        },
+        "annotations": [_wire(a) for a in opened.annotations],
+        "classes": [_class(c) for c in opened.classes],
+        "person": person,
+    }
+
+
+def _prepare(studio: Studio, image: ImageRecord, person: str, request: Answer) -> Answer:
+    turn = Turn.BATCH if request.get("ahead") else Turn.CLICK
+    done = segment.prepare(studio, image, str(request["model"]), turn)
+    return {"encode_ms": round(done.encode_ms, 1), "cached": done.cached}
+
+
+def _segment(studio: Studio, image: ImageRecord, person: str, request: Answer) -> Answer:
+    result = segment.segment(
+        studio,
+        image,
+        person,
+        str(request["model"]),
+        annotation_id=label.check_id(str(request["annotation"])),
+        class_name=label.check_class_name(str(request.get("class") or "")),
+        points=[Point(x, y, bool(positive)) for x, y, positive in request.get("points") or ()],
+        box=Box(*request["box"]) if request.get("box") else None,
+        revision=int(request.get("revision") or 0),
+    )
+    return {
+        "annotation": _wire(result.annotation),
+        "candidates": [{"shape": shape_to_json(c.mask), "score": float(c.score)} for c in result.candidates]
+        if len(result.candidates) > 1
+        else [],
+        "version": result.version,
+        "conflicts": list(result.conflicts),
+        "timing": {"encode_ms": round(result.encode_ms, 1), "decode_ms": round(result.decode_ms, 1)},
+    }
+
+
+def _put(studio: Studio, image: ImageRecord, person: str, request: Answer) -> Answer:
+    annotations = [annotation_from_json(a) for a in request["annotations"]]
+    return _applied(label.put(studio, image, person, annotations, str(request.get("verb") or "put")))
+
+
+def _delete(studio: Studio, image: ImageRecord, person: str, request: Answer) -> Answer:
+    ids = [(str(i["id"]), int(i.get("revision") or 0)) for i in request["ids"]]
+    return _applied(label.delete(studio, image, person, ids))
+
+
+def _undo(studio: Studio, image: ImageRecord, person: str, request: Answer) -> Answer:
+    applied = studio.store.undo(image.id, person)
+    return {"done": False} if applied is None else {"done": True, **_applied(applied)}
+
+
+def _redo(studio: Studio, image: ImageRecord, person: str, request: Answer) -> Answer:
+    applied = studio.store.redo(image.id, person)
+    return {"done": False} if applied is None else {"done": True, **_applied(applied)}
+
+
+def _status(studio: Studio, image: ImageRecord, person: str, request: Answer) -> Answer:
+    return {"image": _image(studio.store.set_status(image.id, str(request["status"]), person))}
+
+
+def _poll(studio: Studio, image: ImageRecord, person: str, request: Answer) -> Answer:
+    version = int(request["version"])
+    if image.version == version:
+        return {"annotations": [], "deleted": [], "conflicts": [], "version": version}
+    return _applied(studio.store.changes_since(image.id, version))
+
+
+def _add_class(studio: Studio, image: ImageRecord, person: str, request: Answer) -> Answer:
+    studio.store.add_class(image.project_id, label.check_class_name(str(request["name"])))
+    return {"classes": [_class(c) for c in studio.store.classes(image.project_id)]}
+
+
+_OPERATIONS: dict[str, Callable[[Studio, ImageRecord, str, Answer], Answer]] = {
+    "open": _open,
+    "prepare": _prepare,
+    "segment": _segment,
+    "put": _put,
+    "delete": _delete,
+    "undo": _undo,
+    "redo": _redo,
+    "status": _status,
+    "poll": _poll,
+    "add_class": _add_class,
+}
+
+
+def _applied(applied: Applied) -> Answer:
+    return {
+        "annotations": [_wire(a) for a in applied.put],
+        "deleted": list(applied.deleted),
+        "conflicts": list(applied.conflicts),
+        "version": applied.version,
+    }
+
+
+def _wire(annotation: Annotation) -> Answer:
+    data = annotation_to_json(annotation)
+    if data["prompt"]:
+        # The mask that corrections start from stays here: it would double what every click sends.
+        data["prompt"]["base"] = data["prompt"].pop("mask", None) is not None
+    return data
+
+
+def _image(image: ImageRecord) -> Answer:
+    return {
+        "id": image.id,
+        "name": image.name,
+        "url": f"media/image/{image.id}?{image.digest[:12]}",
+        "width": image.width,
+        "height": image.height,
+        "version": image.version,
+        "status": image.status,
+    }
+
+
+def _class(label_class: LabelClass) -> Answer:
+    return {
+        "id": label_class.id,
+        "name": label_class.name,
+        "colour": label_class.colour,
+        "hotkey": label_class.hotkey,
+    }
