@@ -1,0 +1,1 @@
+"""How older databases become what schema.py says; run at start by the store."""

@@ -1,0 +1,103 @@
+"""What the store hands out and takes in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal, TypedDict
+
+from studio.annotations import Annotation
+
+Status = Literal["todo", "done"]
+Order = Literal["added", "name"]
+
+
+@dataclass(frozen=True)
+class Project:
+    """A collection of images with its classes. ``owner`` is a person's id."""
+
+    id: str
+    name: str
+    owner: str
+    created: datetime
+    settings: dict[str, Any]
+    image_count: int
+
+
+@dataclass(frozen=True)
+class ImageRecord:
+    """One image of a project. ``version`` grows with each change; ``count`` leaves drafts out."""
+
+    id: str
+    project_id: str
+    digest: str
+    name: str
+    width: int
+    height: int
+    version: int
+    status: Status
+    count: int
+    drafts: int
+    added: datetime
+
+
+@dataclass(frozen=True)
+class LabelClass:
+    """A kind of thing that is labelled. ``colour`` is ``#rrggbb``, ``hotkey`` one key of 1-9 or a-z."""
+
+    id: str
+    project_id: str
+    name: str
+    colour: str
+    hotkey: str | None
+    position: int
+
+
+@dataclass(frozen=True)
+class Change:
+    """One annotation to put, or the id of one to delete.
+
+    ``revision`` is the revision of the copy that the caller worked on; None means ``annotation.revision``,
+    and for a delete that whatever is there may go.
+    """
+
+    annotation: Annotation | None = None
+    delete: str | None = None
+    revision: int | None = None
+
+
+@dataclass(frozen=True)
+class Applied:
+    """What an image holds after a change, as far as it differs from what the caller had.
+
+    ``put`` begins with one annotation for each put, in order; then follow those of somebody else that stood
+    in the way. ``conflicts`` are sentences for the person.
+    """
+
+    version: int
+    put: tuple[Annotation, ...] = ()
+    deleted: tuple[str, ...] = ()
+    conflicts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One line of an image's history. ``state`` is "done", "undone", "ended" (for good) or "note"."""
+
+    id: int
+    person: str
+    verb: str
+    group: str | None
+    at: datetime
+    version: int
+    state: Literal["done", "undone", "ended", "note"]
+
+
+class Filters(TypedDict, total=False):
+    """Which images: by part of the name, status, a class they show, no annotation yet, drafts waiting."""
+
+    text: str | None
+    status: Status | None
+    class_id: str | None
+    unlabelled: bool | None
+    drafts: bool | None
