@@ -115,7 +115,7 @@ class Sam2Segmenter:
         """Return the network's input, resized as torchvision resizes floats: antialiased, aspect not kept."""
         import torch
 
-        pixels = torch.from_numpy(np.ascontiguousarray(image)).to(self._device)
+        pixels = torch.tensor(np.ascontiguousarray(image), device=self._device)
         pixels = pixels.permute(2, 0, 1)[None].to(torch.float32).div_(255)
         if pixels.shape[-2:] != (self._side, self._side):
             pixels = torch.nn.functional.interpolate(

@@ -72,7 +72,9 @@ def test_every_shape_survives_json(shape):
 def test_an_annotation_survives_json():
     mask = Mask.from_array(np.eye(4, dtype=bool))
     prompt = Prompt((Point(1, 2), Point(3, 3, False)), Box(0, 0, 4, 4), mask)
-    whole = Annotation("cat", mask, source="model", draft=True, model="m", prompt=prompt, score=0.5, revision=3)
+    whole = Annotation(
+        "cat", mask, source="model", draft=True, model="m", prompt=prompt, score=0.5, revision=3
+    )
     again = annotation_from_json(json.loads(json.dumps(annotation_to_json(whole))))
     assert again == whole
 

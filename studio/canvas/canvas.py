@@ -1,22 +1,17 @@
-"""The labelling stage as a gr.HTML component, and the static files it is made of."""
+"""The labelling stage as a gr.HTML component."""
 
 from __future__ import annotations
 
-import hashlib
 import json
-import re
-from collections.abc import Callable, MutableMapping
-from functools import cache
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import gradio as gr
-from starlette.responses import Response
-from starlette.staticfiles import StaticFiles
+
+from studio.scripts import version
 
 FOLDER = Path(__file__).resolve().parent
-SERVED = {".js", ".css"}
-VERSIONED = re.compile(r"^v-[0-9a-f]{12}/")
 
 SHELL = '<div class="ol-mount" style="min-height:420px"></div>'
 
@@ -31,33 +26,6 @@ import(base + '/v-%(version)s/main.js').catch(() => import(base + '/main.js?v=%(
   error => { console.error(error);
     element.textContent = 'The labelling stage could not be loaded. Reload the page to try again.'; });
 """
-
-
-@cache
-def version() -> str:
-    """Return twelve hex digits that change with any file of the stage."""
-    digest = hashlib.sha256()
-    for path in sorted(p for p in FOLDER.rglob("*") if p.suffix in SERVED):
-        digest.update(path.relative_to(FOLDER).as_posix().encode())
-        digest.update(path.read_bytes())
-    return digest.hexdigest()[:12]
-
-
-class CanvasFiles(StaticFiles):
-    """Serves the stage's scripts and style; below ``v-<version>/`` they may be cached for good."""
-
-    def __init__(self) -> None:
-        super().__init__(directory=FOLDER)
-
-    async def get_response(self, path: str, scope: MutableMapping[str, Any]) -> Response:
-        path = path.replace("\\", "/")
-        plain = VERSIONED.sub("", path)
-        if Path(plain).suffix not in SERVED:
-            return Response("Not found", status_code=404)
-        response = await super().get_response(plain, scope)
-        fixed = path != plain and path.startswith(f"v-{version()}/")
-        response.headers["Cache-Control"] = "public, max-age=31536000, immutable" if fixed else "no-cache"
-        return response
 
 
 def prompt_canvas(
@@ -85,7 +53,7 @@ def prompt_canvas(
     return gr.HTML(
         html_template=SHELL,
         css_template="",
-        js_on_load=ON_LOAD % {"static": json.dumps(static.rstrip("/")), "version": version()},
+        js_on_load=ON_LOAD % {"static": json.dumps(static.rstrip("/")), "version": version(FOLDER)},
         apply_default_css=False,
         server_functions=[canvas],
         elem_id=elem_id,

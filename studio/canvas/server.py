@@ -165,7 +165,8 @@ def _poll(studio: Studio, image: ImageRecord, person: str, request: Answer) -> A
 
 
 def _add_class(studio: Studio, image: ImageRecord, person: str, request: Answer) -> Answer:
-    studio.store.add_class(image.project_id, label.check_class_name(str(request["name"])))
+    name = label.check_class_name(str(request["name"]))
+    studio.store.add_class(image.project_id, name, person=person)
     return {"classes": [_class(c) for c in studio.store.classes(image.project_id)]}
 
 

@@ -13,7 +13,8 @@ import uvicorn
 from fastapi import FastAPI, Response
 from PIL import Image
 
-from studio.canvas.canvas import CanvasFiles, prompt_canvas
+from studio.canvas.canvas import FOLDER, prompt_canvas
+from studio.scripts import ScriptFiles
 from tests.canvas.fake_server import FakeImage, FakeServer, many_masks
 
 DATA = Path(
@@ -35,7 +36,7 @@ def make_app(
 ) -> FastAPI:
     heard = heard if heard is not None else []
     app = FastAPI()
-    app.mount("/static/canvas", CanvasFiles())
+    app.mount("/static/canvas", ScriptFiles(FOLDER))
 
     @app.get("/picture/{image_id}")
     def serve(image_id: str) -> Response:

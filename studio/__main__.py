@@ -1,0 +1,202 @@
+"""The command line: ``studio`` opens the page; ``studio models``, ``import`` and ``export`` work without it."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+import webbrowser
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from studio.access import LOCAL
+from studio.devices import size_text
+from studio.errors import NotFound, StudioError, unknown
+from studio.settings import Settings, default_data_folder
+
+if TYPE_CHECKING:
+    from studio.project import Project
+    from studio.studio import Studio
+
+app = typer.Typer(
+    help="Onelabel Studio: label one, get the rest.", no_args_is_help=False, pretty_exceptions_enable=False
+)
+
+Data = Annotated[Path | None, typer.Option(help="The folder that keeps projects and images.")]
+Database = Annotated[str | None, typer.Option(help="Another database, as an SQLAlchemy URL.")]
+
+
+@app.callback(invoke_without_command=True)
+def serve(
+    context: typer.Context,
+    host: Annotated[str, typer.Option(help="The address to listen on.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="The port to listen on.")] = 7860,
+    data: Data = None,
+    database: Database = None,
+    people: Annotated[
+        str | None,
+        typer.Option(
+            help="“one”: everybody is the same person; “each”: every browser has projects of its own."
+        ),
+    ] = None,
+    max_file_size: Annotated[
+        str, typer.Option(help="The largest file one may upload, such as 500mb.")
+    ] = "2gb",
+    root_path: Annotated[str | None, typer.Option(help="The path a proxy serves the studio under.")] = None,
+    browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
+) -> None:
+    """Open the studio in the browser."""
+    context.obj = (data, database)
+    if context.invoked_subcommand:
+        return
+    loopback = host in ("127.0.0.1", "localhost", "::1")
+    people = people or ("one" if loopback else "each")
+    if people not in ("one", "each"):
+        raise typer.BadParameter("--people is “one” or “each”.")
+    settings = Settings(data or default_data_folder(), database, people, max_file_size)
+    os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
+    import uvicorn
+
+    from studio.app import serve as asgi
+
+    studio = _studio(settings)
+    # Whether the hub answers decides the default model; ask now, so that nobody waits for it later.
+    threading.Thread(target=studio.hub.reachable, daemon=True).start()
+    address = f"http://{'localhost' if loopback else host}:{port}"
+    typer.echo(
+        f"Onelabel Studio opens at {address}\nProjects are kept in {settings.data}\nStop it with Ctrl+C."
+    )
+    if browser and loopback and sys.stdout.isatty():
+        threading.Timer(2.0, webbrowser.open, [address]).start()
+    try:
+        uvicorn.run(asgi(studio, root_path), host=host, port=port, log_level="warning", ws_max_size=1 << 24)
+    finally:
+        studio.close()
+
+
+@app.command()
+def models(context: typer.Context) -> None:
+    """List the models: what they take, their licence, their size, and whether they are here."""
+    studio = _studio(_settings(context))
+    for card in studio.registry.cards():
+        size = f"{size_text(card.download.bytes)} download" if card.download else "no download"
+        state = studio.hub.state(card)
+        typer.echo(
+            f"{card.id:24} {card.title:28} {', '.join(card.prompts):20} {card.licence:14} {size}, {state}"
+        )
+    for name, reason in studio.registry.failures.items():
+        typer.echo(f"{name:24} not available: {reason}", err=True)
+
+
+@app.command("import")
+def import_(
+    context: typer.Context,
+    project: Annotated[str, typer.Argument(help="The project's name; it is made where it does not exist.")],
+    sources: Annotated[
+        list[str], typer.Argument(help="Image files, folders, zip archives or http(s) addresses.")
+    ],
+    annotations: Annotated[
+        Path | None, typer.Option(help="An annotation file, folder or zip to import afterwards.")
+    ] = None,
+    format: Annotated[str, typer.Option(help="Its format; “auto” finds out.")] = "auto",
+    policy: Annotated[
+        str,
+        typer.Option(
+            help="append, merge, skip, replace-drafts or replace-all: what becomes of labels there."
+        ),
+    ] = "append",
+) -> None:
+    """Add images, and annotations if given, to a project."""
+    studio = _studio(_settings(context))
+    from studio.operations import exchange, intake
+
+    def work() -> None:
+        target = _project(studio, project) or studio.store.create_project(project, LOCAL)
+        addresses = [s for s in sources if s.startswith(("http://", "https://"))]
+        paths = [Path(s) for s in sources if s not in addresses]
+        for path in paths:
+            if not path.exists():
+                raise NotFound(f"There is no file or folder {path}.")
+        reports = []
+        if paths:
+            reports.append(intake.add_files(studio.store, target.id, LOCAL, paths))
+        if addresses:
+            reports.append(intake.add_urls(studio.store, target.id, LOCAL, addresses))
+        for report in reports:
+            typer.echo(report.sentence())
+            for name, reason in [*report.refused, *report.left]:
+                typer.echo(f"  {name}: {reason}", err=True)
+        if annotations:
+            done = exchange.import_annotations(
+                studio.store, target.id, LOCAL, annotations, format=format, policy=policy
+            )
+            typer.echo(f"{done.annotations} annotations on {done.images} images.")
+            for problem in done.problems:
+                typer.echo(f"  {problem}", err=True)
+
+    _said(work)
+
+
+@app.command("export")
+def export(
+    context: typer.Context,
+    project: Annotated[str, typer.Argument(help="The project's name or id.")],
+    target: Annotated[Path, typer.Argument(help="A folder, or a file that ends in .zip.")],
+    format: Annotated[
+        str,
+        typer.Option(help="coco, labelme, voc, yolo, yolo-boxes, yolo-segments, masks, masks-instances …"),
+    ] = "coco",
+    with_images: Annotated[bool, typer.Option(help="Put the images in too.")] = False,
+    drafts: Annotated[bool, typer.Option(help="Include what nobody has accepted yet.")] = False,
+    only: Annotated[str, typer.Option(help="Which images: all, labelled or done.")] = "all",
+) -> None:
+    """Write a project's annotations."""
+    studio = _studio(_settings(context))
+    from studio.operations import exchange
+
+    def work() -> None:
+        found = _project(studio, project)
+        if found is None:
+            raise unknown("project", project, [p.name for p in studio.store.projects(LOCAL)])
+        report = exchange.export_annotations(
+            studio.store, found.id, format, target, with_images=with_images, drafts=drafts, only=only
+        )
+        typer.echo(f"{report.annotations} annotations of {report.images} images written to {target}.")
+        for note in report.problems:
+            typer.echo(f"  {note}", err=True)
+
+    _said(work)
+
+
+def _studio(settings: Settings) -> Studio:
+    from studio.studio import Studio
+
+    return Studio(settings)
+
+
+def _settings(context: typer.Context) -> Settings:
+    data, database = context.obj
+    return Settings(data or default_data_folder(), database)
+
+
+def _project(studio: Studio, name: str) -> Project | None:
+    return next((p for p in studio.store.projects(LOCAL) if name in (p.name, p.id)), None)
+
+
+def _said(work: Callable[[], None]) -> None:
+    try:
+        work()
+    except StudioError as error:
+        typer.echo(f"studio: {error}", err=True)
+        raise typer.Exit(1) from None
+
+
+def main() -> None:
+    app()
+
+
+if __name__ == "__main__":
+    main()

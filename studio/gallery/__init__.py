@@ -1,0 +1,1 @@
+"""The page's view of a collection: gallery, drop zone and class list. Importing this loads no gradio."""

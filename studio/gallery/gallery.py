@@ -1,0 +1,88 @@
+"""The components made for the Data tab, each a gr.HTML whose script is an ES module of this folder."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import gradio as gr
+
+from studio.gallery.classlist import answer_classes
+from studio.gallery.pages import answer_gallery
+from studio.scripts import version
+from studio.studio import Studio
+
+FOLDER = Path(__file__).resolve().parent
+
+
+def gallery(studio: Studio, *, elem_id: str = "gallery") -> gr.HTML:
+    """Return the collection's gallery. Set props by ``gr.HTML(project=id, tick=n)``; a new tick reloads.
+
+    Events: ``open`` {image}; ``dropped`` {files: [{path, name}], failed: [{name, reason}]}; ``changed`` {}
+    after images were deleted or marked.
+    """
+    return _component(
+        "main.js",
+        ("open", "dropped", "changed"),
+        elem_id=elem_id,
+        server_functions=[answer_gallery(studio.store, studio.person)],
+        head='<link rel="stylesheet" href="static/gallery/panels.css">',
+        project="",
+        tick=0,
+    )
+
+
+def class_list(studio: Studio, *, elem_id: str = "classes") -> gr.HTML:
+    """Return the editor of a project's classes. Props as the gallery's; event ``changed`` {}."""
+    return _component(
+        "classes.js",
+        ("changed",),
+        elem_id=elem_id,
+        server_functions=[answer_classes(studio.store, studio.person)],
+        project="",
+        tick=0,
+    )
+
+
+def drop_zone(
+    title: str,
+    hint: str,
+    *,
+    files_label: str = "Choose files",
+    folder: bool = False,
+    accept: str = "",
+    elem_id: str | None = None,
+) -> gr.HTML:
+    """Return a place to drop files on. Event ``dropped`` {files: [{path, name}], failed: [{name, reason}]}.
+
+    Unlike gr.File it keeps a file's own name, with its folders, which annotations refer to.
+    """
+    return _component(
+        "dropzone.js",
+        ("dropped",),
+        elem_id=elem_id,
+        title=title,
+        hint=hint,
+        files_label=files_label,
+        folder=folder,
+        accept=accept,
+    )
+
+
+def _component(module: str, events: tuple[str, ...], **options) -> gr.HTML:
+    # Gradio finds a component's events by their quoted names in this script.
+    names = ", ".join(f"'{event}'" for event in events)
+    script = (
+        f"const events = [{names}];\n"
+        f"import(new URL('static/gallery/v-{version(FOLDER)}/{module}', document.baseURI).href).then("
+        "(m) => m.mount({element, props, trigger, server, upload, watch, events}),"
+        "(e) => { console.error(e);"
+        " element.textContent = 'This part of the page could not be loaded. Reload the page.'; });"
+    )
+    return gr.HTML(
+        html_template='<div class="loading" style="min-height: 4rem"></div>',
+        css_template=(FOLDER / "gallery.css").read_text("utf-8"),
+        js_on_load=script,
+        apply_default_css=False,
+        padding=False,
+        **options,
+    )

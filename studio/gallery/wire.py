@@ -1,0 +1,78 @@
+"""How the gallery's components talk with the server: one dict in, one dict out, and never an exception."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from studio.errors import BadInput, NotFound, StudioError
+from studio.failures import sentence
+
+Request = Mapping[str, Any]
+Answer = dict[str, Any]
+
+
+def answering(name: str, operations: Mapping[str, Callable[[Request], Answer]]) -> Callable[[dict], Answer]:
+    """Return a server function called ``name`` that runs the operation a request names in ``op``.
+
+    It answers ``{ok: True, seq, …}``, or ``{ok: False, seq, error, kind}`` with a sentence for the person.
+    """
+
+    def answer(request: dict) -> Answer:
+        seq = request.get("seq") if isinstance(request, dict) else None
+        try:
+            if not isinstance(request, dict) or not isinstance(request.get("op"), str):
+                raise BadInput("The page sent a request that cannot be read. Reload the page.")
+            if request["op"] not in operations:
+                raise BadInput(f"There is no operation “{request['op'][:40]}” here. Reload the page.")
+            return {"ok": True, "seq": seq, **operations[request["op"]](request)}
+        except Exception as error:  # an exception would reach the browser as a null that says nothing
+            kind = type(error).__name__ if isinstance(error, StudioError) else "Bug"
+            return {"ok": False, "seq": seq, "error": sentence(error), "kind": kind}
+
+    answer.__name__ = name
+    return answer
+
+
+def text(request: Request, key: str, *, longest: int = 200, default: str | None = None) -> str:
+    """Return a string of the request, without the blanks around it."""
+    value = request.get(key)
+    if value is None and default is not None:
+        return default
+    if not isinstance(value, str):
+        raise BadInput(f"The page sent no text for “{key}”. Reload the page.")
+    if len(value) > longest:
+        raise BadInput(f"“{key}” may have at most {longest} characters; this has {len(value)}.")
+    if any(0xD800 <= ord(c) <= 0xDFFF for c in value):
+        raise BadInput(f"“{key}” holds characters that are not text.")
+    return value.strip()
+
+
+def whole(request: Request, key: str, low: int, high: int, default: int) -> int:
+    """Return a whole number of the request between low and high, both included."""
+    value = request.get(key, default)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise BadInput(f"“{key}” must be a whole number.")
+    if not low <= value <= high:
+        raise BadInput(f"“{key}” must lie between {low} and {high}; the page sent {value}.")
+    return value
+
+
+def choice(request: Request, key: str, choices: Sequence[str], default: str) -> str:
+    """Return one of the choices."""
+    value = request.get(key) or default
+    if not isinstance(value, str) or value not in choices:
+        raise BadInput(f"“{key}” is one of {', '.join(choices)}, not “{str(value)[:40]}”.")
+    return value
+
+
+def project_of(request: Request, store: Any, person: str) -> str:
+    """Return the request's project. Raises NotFound, alike where it is not theirs."""
+    return visible_project(store, person, request.get("project"))
+
+
+def visible_project(store: Any, person: str, project: Any) -> str:
+    """Return the project's id where this person may see it. Raises NotFound otherwise."""
+    if not isinstance(project, str) or not project or not store.may_see(project, person):
+        raise NotFound("This project is not here any more. Choose another one, or create a new one.")
+    return project

@@ -1,0 +1,187 @@
+"""The Segment tab: choose a model, click objects, correct them, name them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import gradio as gr
+
+from studio.adapters import Card
+from studio.app import Shared
+from studio.canvas.canvas import prompt_canvas
+from studio.canvas.server import canvas_function
+from studio.devices import size_text
+from studio.errors import NotFound, StudioError
+from studio.operations import download
+from studio.studio import Studio
+
+TITLE = "Segment"
+ORDER = 20
+
+
+@dataclass
+class SegmentTab:
+    """``connect`` is called with the other tabs by name once all are built."""
+
+    canvas: gr.HTML
+    tab: gr.Tab | None = None
+    connect: Any = None
+
+
+def build(studio: Studio, shared: Shared) -> SegmentTab:
+    cards = studio.registry.cards("segmenter")
+    remembered = gr.BrowserState("", storage_key="onelabel-segmenter", secret="onelabel")
+    with gr.Row(elem_id="segment-bar", equal_height=True):
+        model = gr.Dropdown(
+            [(card.title, card.id) for card in cards],
+            label="Model",
+            show_label=False,
+            container=False,
+            filterable=False,
+            scale=1,
+            min_width=220,
+            elem_id="segment-model",
+        )
+        about = gr.HTML("", elem_id="segment-about", padding=False)
+        fetch = gr.Button("Download", visible=False, scale=0, min_width=140, variant="primary", size="sm")
+        stop = gr.Button("Cancel", visible=False, scale=0, min_width=90, size="sm")
+    canvas = prompt_canvas(canvas_function(studio), elem_id="canvas")
+
+    def show_model(model_id: str) -> tuple[Any, ...]:
+        card = _card(studio, model_id)
+        if card is None:
+            return gr.HTML(), gr.HTML(""), gr.Button(visible=False), ""
+        absent = studio.hub.state(card) == "absent"
+        return (
+            gr.HTML(model=card.id, model_title=card.title),
+            gr.HTML(_about(studio, card)),
+            gr.Button(_size("Download", card), visible=absent),
+            card.id,
+        )
+
+    def first_model(remembered_id: str, request: gr.Request) -> Any:
+        asked = dict(request.query_params).get("model", "")
+        card = _card(studio, asked) or _card(studio, remembered_id) or studio.default_model("segmenter")
+        return gr.Dropdown(value=card.id)
+
+    def image_of_address(request: gr.Request) -> tuple[Any, Any]:
+        """Open the image that the page's address names (…/?image=ID), where this person may see it."""
+        asked = dict(request.query_params).get("image", "")
+        found = _image_to_open(studio, asked, "", studio.person(request)) if asked else ""
+        return (found, shared.show("segment")) if found else (gr.skip(), gr.skip())
+
+    def fetch_model(model_id: str) -> Iterator[tuple[Any, ...]]:
+        card = _card(studio, model_id)
+        if card is None or studio.hub.state(card) != "absent":
+            yield fetched(model_id)
+            return
+        try:
+            for done, total in download.fetch(studio, card):
+                shown = gr.HTML(_progress(card, done, total))
+                yield shown, gr.Button(visible=False), gr.Button(visible=True), gr.HTML()
+        except StudioError as error:
+            gr.Warning(str(error), duration=15)
+        yield fetched(model_id)
+
+    def fetched(model_id: str) -> tuple[Any, ...]:
+        card = _card(studio, model_id)
+        if card is None:
+            return gr.HTML(), gr.Button(), gr.Button(visible=False), gr.HTML()
+        absent = studio.hub.state(card) == "absent"
+        # A new value of refresh makes the canvas encode the open image with the model that has just come.
+        canvas = gr.HTML() if absent else gr.HTML(refresh=time.time_ns())
+        return gr.HTML(_about(studio, card)), gr.Button(visible=absent), gr.Button(visible=False), canvas
+
+    def needed(event: gr.EventData) -> tuple[Any, Any]:
+        wanted = event._data if isinstance(event._data, dict) else {}
+        card = _card(studio, str(wanted.get("model") or ""))
+        if card is None:
+            return gr.Dropdown(), 0
+        return gr.Dropdown(value=card.id), card.id if wanted.get("action") == "download" else ""
+
+    def opened(event: gr.EventData) -> str:
+        data = event._data if isinstance(event._data, dict) else {}
+        return str(data.get("image") or "")
+
+    quiet = {"show_progress": "hidden", "api_visibility": "private"}
+    fetching = [about, fetch, stop, canvas]
+    model.change(show_model, model, [canvas, about, fetch, remembered], **quiet)
+    to_fetch = gr.State("")
+    asked = canvas.need_model(needed, None, [model, to_fetch], **quiet)
+    downloads = [
+        fetch.click(fetch_model, model, fetching, **quiet),
+        asked.then(fetch_model, to_fetch, fetching, **quiet),
+    ]
+    stop.click(fetched, model, fetching, cancels=downloads, **quiet)
+    # What the canvas opened is remembered, and never sent back to it: the person may be further by then.
+    canvas.opened(opened, None, shared.image, trigger_mode="always_last", **quiet)
+    shared.page.load(first_model, remembered, model, **quiet)
+    shared.page.load(image_of_address, None, [shared.image, shared.tabs], **quiet)
+
+    built = SegmentTab(canvas)
+
+    def connect(_others: dict[str, Any]) -> None:
+        def show_all(image_id: str, project_id: str, model_id: str, request: gr.Request) -> Any:
+            card = _card(studio, model_id)
+            # All of it each time: until the tab is first shown the canvas is not there, and Gradio keeps only
+            # the last update of a component that is not. Classes may have changed on the other tabs, too.
+            now = time.time_ns()
+            image = _image_to_open(studio, image_id, project_id, studio.person(request))
+            return gr.HTML(
+                image=f"{image}#{now}" if image else "",  # the mark opens an image again that was set before
+                model=card.id if card else "",
+                model_title=card.title if card else "",
+                refresh=now,
+            )
+
+        built.tab.select(show_all, [shared.image, shared.project, model], canvas, **quiet)
+
+    built.connect = connect
+    return built
+
+
+def _card(studio: Studio, model_id: str) -> Card | None:
+    return next((c for c in studio.registry.cards("segmenter") if c.id == model_id), None)
+
+
+def _image_to_open(studio: Studio, image_id: str, project_id: str, person: str) -> str:
+    """Return the image asked for if it is in the open project, else the first one still to be done."""
+    store = studio.store
+    try:
+        image = studio.image_for(image_id, person)
+        if not project_id or image.project_id == project_id:
+            return image.id
+    except NotFound:
+        pass
+    if not project_id or not store.may_see(project_id, person):
+        return ""
+    for wanted in ({"status": "todo"}, {}):
+        found = store.images(project_id, limit=1, **wanted)
+        if found:
+            return found[0].id
+    return ""
+
+
+def _about(studio: Studio, card: Card) -> str:
+    state = {"ready": "downloaded", "absent": "not downloaded yet", "no download": "needs no download"}
+    parts = [state[studio.hub.state(card)], card.licence]
+    if not card.commercial:
+        parts.append("not for commercial use")
+    if card.note:
+        parts.append(card.note)
+    return f'<span class="segment-note">{" · ".join(parts)}</span>'
+
+
+def _size(verb: str, card: Card) -> str:
+    return f"{verb} {size_text(card.download.bytes)}" if card.download else verb
+
+
+def _progress(card: Card, done: int, total: int) -> str:
+    share = 100 * done / total if total else 0
+    return (
+        f'<span class="segment-note">Downloading {card.title}: {size_text(done)} of {size_text(total)}'
+        f' · {card.licence}</span><progress max="100" value="{share:.1f}"></progress>'
+    )
