@@ -13,6 +13,7 @@ from studio.app import Shared
 from studio.devices import size_text
 from studio.errors import StudioError
 from studio.studio import Studio
+from tabs._work import QUIET
 
 TITLE = "Models"
 ORDER = 90
@@ -76,11 +77,10 @@ def build(studio: Studio, shared: Shared) -> ModelsTab:
         return show()
 
     shown = [table, loaded, which, events]
-    quiet = {"show_progress": "hidden", "api_visibility": "private"}
-    refresh.click(show, None, shown, **quiet)
-    unload.click(leave, which, shown, **quiet)
+    refresh.click(show, None, shown, **QUIET)
+    unload.click(leave, which, shown, **QUIET)
     built = ModelsTab()
-    built.connect = lambda others: built.tab.select(show, None, shown, **quiet)
+    built.connect = lambda others: built.tab.select(show, None, shown, **QUIET)
     return built
 
 

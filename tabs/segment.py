@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -14,9 +16,9 @@ from studio.app import Shared
 from studio.canvas.canvas import prompt_canvas
 from studio.canvas.server import canvas_function
 from studio.devices import size_text
-from studio.errors import NotFound, StudioError
-from studio.operations import download
+from studio.errors import NotFound
 from studio.studio import Studio
+from tabs._work import LONG, QUIET, Progress, Work
 
 TITLE = "Segment"
 ORDER = 20
@@ -73,18 +75,17 @@ def build(studio: Studio, shared: Shared) -> SegmentTab:
         found = _image_to_open(studio, asked, "", studio.person(request)) if asked else ""
         return (found, shared.show("segment")) if found else (gr.skip(), gr.skip())
 
-    def fetch_model(model_id: str) -> Iterator[tuple[Any, ...]]:
+    async def fetch_model(model_id: str) -> AsyncIterator[tuple[Any, ...]]:
         card = _card(studio, model_id)
         if card is None or studio.hub.state(card) != "absent":
-            yield fetched(model_id)
+            yield *fetched(model_id), None
             return
-        try:
-            for done, total in download.fetch(studio, card):
-                shown = gr.HTML(_progress(card, done, total))
-                yield shown, gr.Button(visible=False), gr.Button(visible=True), gr.HTML()
-        except StudioError as error:
-            gr.Warning(str(error), duration=15)
-        yield fetched(model_id)
+        work = Work(f"Downloading {card.title} ({card.licence}), in MB", partial(_download, studio, card))
+        yield gr.HTML(work.bar()), gr.Button(visible=False), gr.Button(visible=True), gr.skip(), work
+        async for bar in work.watch():
+            yield gr.HTML(bar), gr.skip(), gr.skip(), gr.skip(), gr.skip()
+        told, *others = fetched(model_id)
+        yield gr.HTML(work.failure()) if work.error else told, *others, None
 
     def fetched(model_id: str) -> tuple[Any, ...]:
         card = _card(studio, model_id)
@@ -106,20 +107,18 @@ def build(studio: Studio, shared: Shared) -> SegmentTab:
         data = event._data if isinstance(event._data, dict) else {}
         return str(data.get("image") or "")
 
-    quiet = {"show_progress": "hidden", "api_visibility": "private"}
-    fetching = [about, fetch, stop, canvas]
-    model.change(show_model, model, [canvas, about, fetch, remembered], **quiet)
+    work = gr.State(None)
+    fetching = [about, fetch, stop, canvas, work]
+    model.change(show_model, model, [canvas, about, fetch, remembered], **QUIET)
     to_fetch = gr.State("")
-    asked = canvas.need_model(needed, None, [model, to_fetch], **quiet)
-    downloads = [
-        fetch.click(fetch_model, model, fetching, **quiet),
-        asked.then(fetch_model, to_fetch, fetching, **quiet),
-    ]
-    stop.click(fetched, model, fetching, cancels=downloads, **quiet)
+    asked = canvas.need_model(needed, None, [model, to_fetch], **QUIET)
+    fetch.click(fetch_model, model, fetching, **LONG)
+    asked.then(fetch_model, to_fetch, fetching, **LONG)
+    stop.click(lambda running: running.stop() if running else None, work, None, queue=False, **QUIET)
     # What the canvas opened is remembered, and never sent back to it: the person may be further by then.
-    canvas.opened(opened, None, shared.image, trigger_mode="always_last", **quiet)
-    shared.page.load(first_model, remembered, model, **quiet)
-    shared.page.load(image_of_address, None, [shared.image, shared.tabs], **quiet)
+    canvas.opened(opened, None, shared.image, trigger_mode="always_last", **QUIET)
+    shared.page.load(first_model, remembered, model, **QUIET)
+    shared.page.load(image_of_address, None, [shared.image, shared.tabs], **QUIET)
 
     built = SegmentTab(canvas)
 
@@ -137,7 +136,7 @@ def build(studio: Studio, shared: Shared) -> SegmentTab:
                 refresh=now,
             )
 
-        built.tab.select(show_all, [shared.image, shared.project, model], canvas, **quiet)
+        built.tab.select(show_all, [shared.image, shared.project, model], canvas, **QUIET)
 
     built.connect = connect
     return built
@@ -179,9 +178,8 @@ def _size(verb: str, card: Card) -> str:
     return f"{verb} {size_text(card.download.bytes)}" if card.download else verb
 
 
-def _progress(card: Card, done: int, total: int) -> str:
-    share = 100 * done / total if total else 0
-    return (
-        f'<span class="segment-note">Downloading {card.title}: {size_text(done)} of {size_text(total)}'
-        f' · {card.licence}</span><progress max="100" value="{share:.1f}"></progress>'
-    )
+def _download(studio: Studio, card: Card, progress: Progress, cancel: threading.Event) -> None:
+    def told(done: int, total: int) -> None:
+        progress(done // 1_000_000, max(total // 1_000_000, 1), "")
+
+    studio.hub.download(card, told, cancel.is_set, studio.registry.instead_of(card))

@@ -69,7 +69,9 @@ def _offer(studio: Studio, request: Any, kind: str) -> Answer:
         return {}
     card = studio.registry.card(str(request["model"]))
     instead = studio.registry.instead_of(card)
+    running = studio.hub.progress(card)
     return {
+        **({"progress": {"done": running[0], "total": running[1]}} if running else {}),
         "model": {
             "id": card.id,
             "title": card.title,

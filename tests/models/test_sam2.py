@@ -8,11 +8,11 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from tiny_sam2 import picture, shake, tiny_config
 
 from models import sam2 as family
 from studio.annotations import Box, Mask, Point, Prompt
 from studio.errors import BadInput
+from tests.models.tiny_sam2 import picture, shake, tiny_config
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")

@@ -1,14 +1,9 @@
 from __future__ import annotations
 
-import sys
-from pathlib import Path
-
 import pytest
-from pretend import MB, Shop
 
 from studio.adapters import Download
-
-sys.path.append(str(Path(__file__).parents[1] / "models"))  # tiny_sam2 is used here too
+from tests.pool.pretend import MB, Shop
 
 
 @pytest.fixture

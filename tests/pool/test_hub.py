@@ -11,8 +11,6 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from hub_server import COMMIT, FakeHubServer, checkpoint_files
-from pretend import MB
 
 from studio.adapters import Card, Download
 from studio.annotations import Point, Prompt
@@ -22,6 +20,8 @@ from studio.hub import Hub, NeedsDownload
 from studio.hub import fetch as fetching
 from studio.pool import Pool
 from studio.registry import Registry
+from tests.pool.hub_server import COMMIT, FakeHubServer, checkpoint_files
+from tests.pool.pretend import MB
 
 HUB_ID = "someone/tiny-model"
 WEIGHTS = np.random.default_rng(0).bytes(600_000)
@@ -333,9 +333,8 @@ def test_the_cache_is_where_the_environment_puts_it(tmp_path, monkeypatch):
 def test_sam2_is_downloaded_with_a_stop_on_the_way_loaded_and_answers(tmp_path):
     torch = pytest.importorskip("torch")
     transformers = pytest.importorskip("transformers")
-    from tiny_sam2 import picture, tiny_config
-
     from models import sam2 as family
+    from tests.models.tiny_sam2 import picture, tiny_config
 
     torch.manual_seed(0)
     transformers.Sam2VideoModel(tiny_config("Sam2Video")).save_pretrained(tmp_path / "made")

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from types import SimpleNamespace
 
 import pytest
-from pretend import MB, FakeOutOfMemory
 
 from studio.errors import Conflict, MissingPackage, NotFound, OutOfMemory, StudioError, Unreachable
 from studio.gate import Turn
+from tests.pool.pretend import MB, FakeOutOfMemory
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 
 import pytest
-from store_scenes import HEIGHT, WIDTH, add, boxed, clicked, content, mask, put, remove
+from tests.project.store_scenes import HEIGHT, WIDTH, add, boxed, clicked, content, mask, put, remove
 
 from studio.annotations import Annotation, Box, Label, Point, Prompt
 from studio.errors import BadInput, NotFound

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from store_scenes import add, boxed, clicked, content, put
+from tests.project.store_scenes import add, boxed, clicked, content, put
 
 from studio.errors import BadInput, Conflict, NotFound
 

@@ -7,7 +7,7 @@ import random
 
 import pytest
 from sqlalchemy import event
-from store_scenes import add, boxed, clicked, put, remove
+from tests.project.store_scenes import add, boxed, clicked, put, remove
 
 from studio.errors import BadInput, NotFound
 from studio.project import Store

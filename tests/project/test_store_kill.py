@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from labelling_session import ME, seen
 
 from studio.project import Store
+from tests.project.labelling_session import ME, seen
 
 ROOT = Path(__file__).parents[2]
 KILLS = 50

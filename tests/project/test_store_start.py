@@ -16,7 +16,7 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_mock_engine, text
-from store_scenes import add, boxed, content, put
+from tests.project.store_scenes import add, boxed, content, put
 
 from studio.errors import BadInput, StudioError
 from studio.project import Store

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 import pytest
-from store_scenes import add, boxed, clicked, content, mask, put, remove
+from tests.project.store_scenes import add, boxed, clicked, content, mask, put, remove
 
 from studio.project import Change
 

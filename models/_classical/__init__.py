@@ -1,0 +1,1 @@
+"""What the no-download segmenter is made of: boundaries, regions, proposals, their ranking, refinement."""

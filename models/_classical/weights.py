@@ -1,0 +1,165 @@
+"""Weights of the measures by which proposals are ranked; a larger sum is a better mask.
+
+Fitted by benchmarks/fit_grabcut.py on photographs, building fronts, fruits, nuclei, street scenes, electron
+micrographs and drawn shapes, every set weighing the same. A set left out of the fit loses on average 0.04 of
+IoU at a first click, 0.01 at later ones and none with a box.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+CLICK = np.array(
+    [
+        1.19,
+        -2.48,
+        1.29,
+        0.25,
+        1.24,
+        5.09,
+        4.4,
+        -1.79,
+        -4.81,
+        -3.05,
+        5.5,
+        -1.17,
+        -1.87,
+        -1.28,
+        0.85,
+        4.58,
+        -0.12,
+        0.09,
+        2.61,
+        -3.4,
+        4.29,
+        0.68,
+        1.73,
+        3.5,
+        1.16,
+        -0.63,
+        1.03,
+        -1.17,
+        4.21,
+        2.02,
+        -2.36,
+        2.61,
+        0.07,
+        1.33,
+    ]
+)
+BOX = np.array(
+    [
+        5.1,
+        -6.74,
+        3.42,
+        4.58,
+        2.97,
+        9.93,
+        10.08,
+        -1.87,
+        8.77,
+        -1.85,
+        0.83,
+        0.79,
+        0.85,
+        -0.76,
+        2.72,
+        3.28,
+        4.64,
+        4.51,
+        3.27,
+        0.42,
+        -0.6,
+    ]
+)
+ADD = np.array(
+    [
+        2,
+        0.46,
+        1.19,
+        4.23,
+        1.62,
+        1.38,
+        1.38,
+        -2.59,
+        -4.02,
+        1.58,
+        4.51,
+        1.58,
+        -0.57,
+        0.29,
+        0.5,
+        -1.2,
+        2.86,
+        1.95,
+        2,
+        -1.32,
+        3.94,
+        6.18,
+        2.07,
+        2.91,
+        -4,
+        -1.31,
+        0.5,
+        -0.08,
+        -0.78,
+        0.7,
+        1.86,
+        2.17,
+        1.36,
+        8.44,
+        -0.35,
+        -0.55,
+        0.18,
+        -0.18,
+        -1.46,
+    ]
+)
+TAKE = np.array(
+    [
+        -0.36,
+        0.46,
+        0.82,
+        0.8,
+        -2.39,
+        4.44,
+        -1.52,
+        -1.87,
+        6.06,
+        0.49,
+        5.62,
+        1.93,
+        -0.05,
+        0.24,
+        1.34,
+        -3.47,
+        3.41,
+        -3.65,
+        3.76,
+        4.24,
+        4.15,
+        8.6,
+        8.6,
+        3.32,
+        -1.88,
+        -1.73,
+        -0.82,
+        0.03,
+        0.7,
+        -0.88,
+        1.43,
+        0.34,
+        -2.16,
+        -8.92,
+        -0.04,
+        0,
+        0.04,
+        -0.26,
+        -2.58,
+    ]
+)
+
+
+def certainty(value: np.ndarray, at: int) -> float:
+    """How far one proposal stands above most others, 0 to 1; not calibrated."""
+    return float(1 / (1 + np.exp(0.5 - (value[at] - np.quantile(value, 0.75)) / 2)))
