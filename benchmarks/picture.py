@@ -12,11 +12,11 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from benchmarks.browser import chromium, served
+from benchmarks.browser import chromium, served  # noqa: E402
 
 PICTURE = ROOT / "assets" / "studio.png"
 # Class, key, then what is clicked in the picture's own pixels: (x, y), or a box (x0, y0, x1, y1).
-OBJECTS = [("saucer", (340, 330)), ("coffee", (300, 180)), ("spoon", (405, 285))]
+OBJECTS = [("nose", (269, 243)), ("eye", (324, 136)), ("eye", (134, 82, 207, 150))]
 
 
 def main() -> None:
@@ -31,20 +31,19 @@ def main() -> None:
     data = Path(skimage.__file__).parent / "data"
     with tempfile.TemporaryDirectory() as folder, chromium() as browser:
         studio = Studio(Settings(Path(folder)))
-        project = studio.store.create_project("Breakfast", LOCAL)
-        names = ("coffee.png", "chelsea.png", "astronaut.png", "rocket.jpg")
+        project = studio.store.create_project("A few photographs", LOCAL)
+        names = ("chelsea.png", "coffee.png", "astronaut.png", "rocket.jpg")
         intake.add_files(studio.store, project.id, LOCAL, [data / name for name in names])
-        for name, _ in OBJECTS:
-            studio.store.add_class(project.id, name)
+        keys = {studio.store.add_class(project.id, name).hotkey: name for name in ("nose", "eye", "ear")}
         first = studio.store.images(project.id)[0]
         with served(serve(studio)) as address:
             page = browser.new_page(viewport={"width": 1360, "height": 860}, device_scale_factor=1.25)
             page.goto(f"{address}/?image={first.id}&model=grabcut")
             page.wait_for_function("window.__onelabel?.stage.picture && !document.querySelector('.ol-busy')")
             page.wait_for_timeout(1500)
-            for number, (_, place) in enumerate(OBJECTS, 1):
-                page.keyboard.press(str(number))
-                click(page, *place)
+            for number, (name, place) in enumerate(OBJECTS, 1):
+                page.keyboard.press(next(key for key, named in keys.items() if named == name))
+                show(page, *place)
                 if number < len(OBJECTS):
                     page.keyboard.press("Enter")
                 page.wait_for_timeout(500)
@@ -53,11 +52,16 @@ def main() -> None:
     print(f"{PICTURE.relative_to(ROOT)}: {PICTURE.stat().st_size / 1e3:.0f} kB")
 
 
-def click(page, x: float, y: float) -> None:
+def show(page, *place: float) -> None:
+    """Click a point of the picture, or drag a box, and wait for the mask."""
     known = page.evaluate("window.__onelabel.latencies.length")
     canvas = page.locator("#canvas canvas").first.bounding_box()
-    sx, sy = page.evaluate("([x, y]) => window.__onelabel.app.view.toScreen(x, y)", [x, y])
-    page.mouse.click(canvas["x"] + sx, canvas["y"] + sy)
+    for i in range(0, len(place), 2):
+        sx, sy = page.evaluate("([x, y]) => window.__onelabel.app.view.toScreen(x, y)", place[i : i + 2])
+        page.mouse.move(canvas["x"] + sx, canvas["y"] + sy, steps=4)
+        if i == 0:
+            page.mouse.down()
+    page.mouse.up()
     page.wait_for_function("n => window.__onelabel.latencies.length > n", arg=known, timeout=60_000)
 
 
