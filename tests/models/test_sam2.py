@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
+from benchmarks.reference import sam2_weights
 from models import sam2 as family
 from studio.annotations import Box, Mask, Point, Prompt
 from studio.errors import BadInput
@@ -233,48 +233,6 @@ def reference_model(width: int):
     ).eval()
 
 
-RENAMED = [
-    (r"^no_mem_embed$", "no_memory_embedding"),
-    (r"^image_encoder\.trunk\.", "vision_encoder.backbone."),
-    (r"^image_encoder\.neck\.convs\.(\d+)\.conv\.", r"vision_encoder.neck.convs.\1."),
-    (r"^sam_prompt_encoder\.", "prompt_encoder."),
-    (r"^sam_mask_decoder\.", "mask_decoder."),
-    (r"patch_embed\.proj\.", "patch_embed.projection."),
-    (r"pe_layer\.positional_encoding_gaussian_matrix", "shared_embedding.positional_embedding"),
-    (r"\.norm(\d)\.", r".layer_norm\1."),
-    (r"\.norm_final_attn\.", ".layer_norm_final_attn."),
-    (r"\.out_proj\.", ".o_proj."),
-    (r"\.mlp\.layers\.0\.", ".mlp.proj_in."),
-    (r"\.mlp\.layers\.1\.", ".mlp.proj_out."),
-    (r"(mlps\.\d|_head)\.layers\.0\.", r"\1.proj_in."),
-    (r"(mlps\.\d|_head)\.layers\.1\.", r"\1.layers.0."),
-    (r"(mlps\.\d|_head)\.layers\.2\.", r"\1.proj_out."),
-    (r"mask_downscaling\.0\.", "mask_embed.conv1."),
-    (r"mask_downscaling\.1\.", "mask_embed.layer_norm1."),
-    (r"mask_downscaling\.3\.", "mask_embed.conv2."),
-    (r"mask_downscaling\.4\.", "mask_embed.layer_norm2."),
-    (r"mask_downscaling\.6\.", "mask_embed.conv3."),
-    (r"output_upscaling\.0\.", "upscale_conv1."),
-    (r"output_upscaling\.1\.", "upscale_layer_norm."),
-    (r"output_upscaling\.3\.", "upscale_conv2."),
-]
-
-
-def converted(state: dict) -> dict:
-    """Return a state dict of sam2's classes under the names of transformers' Sam2Model."""
-    found = {}
-    for name, value in state.items():
-        for pattern, replacement in RENAMED:
-            name = re.sub(pattern, replacement, name)
-        found[name] = value
-    corners = [found.pop(f"prompt_encoder.point_embeddings.{i}.weight") for i in range(4)]
-    found["prompt_encoder.point_embed.weight"] = torch.cat(corners)
-    positions = "prompt_encoder.shared_embedding.positional_embedding"
-    found["shared_image_embedding.positional_embedding"] = found[positions]
-    video_only = r"^(maskmem|no_mem_pos|no_obj|mask_downsample|obj_ptr)"
-    return {name: value for name, value in found.items() if not re.match(video_only, name)}
-
-
 @pytest.fixture(scope="module")
 def both():
     """Our adapter and Meta's predictor over the same weights."""
@@ -290,7 +248,7 @@ def both():
     config.mask_decoder_config.num_attention_heads = 8
     config.mask_decoder_config.iou_head_hidden_dim = 256
     model = transformers.Sam2Model(config)
-    model.load_state_dict(converted(reference.state_dict()), strict=True)
+    model.load_state_dict(sam2_weights(reference.state_dict()), strict=True)
     return SimpleNamespace(ours=family.Sam2Segmenter(model), theirs=SAM2ImagePredictor(reference))
 
 

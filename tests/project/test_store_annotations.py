@@ -5,11 +5,11 @@ from __future__ import annotations
 import threading
 
 import pytest
-from tests.project.store_scenes import HEIGHT, WIDTH, add, boxed, clicked, content, mask, put, remove
 
 from studio.annotations import Annotation, Box, Label, Point, Prompt
 from studio.errors import BadInput, NotFound
 from studio.project import Change
+from tests.project.store_scenes import HEIGHT, WIDTH, add, boxed, clicked, content, mask, put, remove
 
 
 @pytest.fixture

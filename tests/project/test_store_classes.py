@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from tests.project.store_scenes import add, boxed, clicked, content, put
 
 from studio.errors import BadInput, Conflict, NotFound
+from tests.project.store_scenes import add, boxed, clicked, content, put
 
 
 def test_new_classes_get_colours_far_apart_and_the_digits_in_turn(store, project):

@@ -7,10 +7,10 @@ import random
 
 import pytest
 from sqlalchemy import event
-from tests.project.store_scenes import add, boxed, clicked, put, remove
 
 from studio.errors import BadInput, NotFound
 from studio.project import Store
+from tests.project.store_scenes import add, boxed, clicked, put, remove
 
 
 def test_an_image_is_kept_with_its_files(store, project):

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from tests.project.store_scenes import add, boxed, put
 
 from studio.errors import BadInput, NotFound
+from tests.project.store_scenes import add, boxed, put
 
 
 def test_a_project_is_seen_by_its_owner_and_its_members_only(store):

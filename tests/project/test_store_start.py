@@ -16,12 +16,12 @@ from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import create_mock_engine, text
-from tests.project.store_scenes import add, boxed, content, put
 
 from studio.errors import BadInput, StudioError
 from studio.project import Store
 from studio.project.database import MIGRATIONS, _revision, _upgrade
 from studio.project.schema import metadata
+from tests.project.store_scenes import add, boxed, content, put
 
 ROOT = Path(__file__).parents[2]
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import random
 
 import pytest
-from tests.project.store_scenes import add, boxed, clicked, content, mask, put, remove
 
 from studio.project import Change
+from tests.project.store_scenes import add, boxed, clicked, content, mask, put, remove
 
 
 @pytest.fixture
