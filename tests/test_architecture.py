@@ -126,3 +126,14 @@ def test_no_module_grows_past_its_concept():
         for path in [*modules(folder), *(ROOT / folder).rglob("*.js")]:
             lines = len(path.read_text("utf-8").splitlines())
             assert lines <= 450, f"{path.relative_to(ROOT)} has {lines} lines"
+
+
+def test_an_installed_studio_has_every_file_that_the_checkout_has():
+    import tomllib
+
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    patterns = settings["tool"]["setuptools"]["package-data"]["*"]
+    for folder in ("studio", "tabs", "models", "assets"):
+        for path in (ROOT / folder).rglob("*"):
+            if path.is_file() and path.suffix not in (".py", ".pyc"):
+                assert any(path.match(p) for p in patterns), f"{path.relative_to(ROOT)} is not packaged"
