@@ -8,7 +8,7 @@ import threading
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
@@ -132,18 +132,18 @@ class Pool:
             self._release(slot)
 
     def run(
-        self, model_id: str, work: Callable[[Any], T], *, turn: Turn = Turn.CLICK, options: Any = None
+        self, model_id: str, work: Callable[[Any], T], *, turn: Turn | None = Turn.CLICK, options: Any = None
     ) -> T:
         """Load the model, wait for a turn, and return what ``work(adapter)`` returns.
 
-        Where the memory does not suffice, the models not in use leave and ``work`` is called once more; so it
+        ``turn=None`` works beside the turns and keeps nobody waiting. Where the memory does not suffice, the models not in use leave and ``work`` is called once more; so it
         must not mind being started twice.
         """
         card = self.registry.card(model_id)
         slot = self._pin(card, options)
         try:
             for last in (False, True):
-                with self.gate.turn(turn):
+                with nullcontext() if turn is None else self.gate.turn(turn):
                     try:
                         with self._measured() as usage:
                             result = work(slot.adapter)

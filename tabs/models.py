@@ -33,7 +33,7 @@ def build(studio: Studio, shared: Shared) -> ModelsTab:
     with gr.Row():
         with gr.Column(scale=3, min_width=360):
             table = gr.Dataframe(
-                headers=["Model", "Takes", "Licence", "Download", "State"],
+                headers=["Model", "Takes", "Licence", "Size", "State"],
                 datatype="str",
                 interactive=False,
                 wrap=True,
@@ -87,7 +87,10 @@ def build(studio: Studio, shared: Shared) -> ModelsTab:
 def _row(studio: Studio, card: Card) -> list[str]:
     licence = card.licence + ("" if card.commercial else " (not for commercial use)")
     size = size_text(card.download.bytes) if card.download else "none"
-    return [card.title, ", ".join(card.prompts), licence, size, studio.hub.state(card)]
+    state = {"ready": "downloaded", "absent": "not downloaded", "no download": "ready"}[
+        studio.hub.state(card)
+    ]
+    return [card.title, ", ".join(card.prompts), licence, size, state]
 
 
 def _failures(studio: Studio) -> str:

@@ -41,7 +41,10 @@ def embedding(studio: Studio, image: ImageRecord, card: Card, turn: Turn) -> Emb
 
     def make() -> Embedding:
         pixels = images.decode(studio.store.original_path(image), image.name)
-        return studio.pool.run(card.id, lambda model: model.embed(pixels), turn=turn)
+        # An encoder takes seconds on a processor, too long for one turn, and there a click may well go on beside
+        # it; an accelerator takes milliseconds, and two at once would only need twice the memory.
+        beside = turn is not Turn.CLICK and studio.pool.device.name == "cpu"
+        return studio.pool.run(card.id, lambda model: model.embed(pixels), turn=None if beside else turn)
 
     return studio.embeddings.get((card.id, card.version, image.digest), make)
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import threading
 import uuid
 from dataclasses import replace
 
@@ -8,6 +9,7 @@ import pytest
 
 from studio.annotations import Annotation, Box, Mask, Point, Polygon
 from studio.errors import BadInput, NotFound
+from studio.gate import Turn
 from studio.operations import label, segment
 from studio.project import Change
 from tests.conftest import add_photograph
@@ -201,3 +203,29 @@ def test_corrections_put_aside_leave_the_mask_and_its_clicks_from_before(studio,
     (saved,) = studio.store.annotations(image.id)
     assert saved.shape == first.annotation.shape
     assert saved.prompt == first.annotation.prompt
+
+
+def test_reading_ahead_on_a_processor_does_not_keep_a_click_waiting(studio, image, disc):
+    following = add_photograph(studio.store, image.project_id, "next.jpg", person="ann", seed=5)
+    segment.prepare(studio, image, "disc")
+    begun, go_on = threading.Event(), threading.Event()
+    embed = disc.embed
+
+    def slow(pixels):
+        begun.set()
+        assert go_on.wait(20)
+        return embed(pixels)
+
+    disc.embed = slow
+    ahead = threading.Thread(target=segment.prepare, args=(studio, following, "disc", Turn.BATCH))
+    ahead.start()
+    assert begun.wait(10)
+    answered = threading.Event()
+    clicking = threading.Thread(target=lambda: (click(studio, image, (100, 100)), answered.set()))
+    clicking.start()
+    in_time = answered.wait(5)
+    go_on.set()
+    ahead.join(10)
+    clicking.join(10)
+    assert in_time, "the click waited for the next image to be encoded"
+    assert len(disc.embeds) == 2
