@@ -142,21 +142,6 @@ class Pool:
         card = self.registry.card(model_id)
         slot = self._pin(card, options)
         try:
-            yield slot.adapter
-        finally:
-            self._release(slot)
-
-    def run(
-        self, model_id: str, work: Callable[[Any], T], *, turn: Turn | None = Turn.CLICK, options: Any = None
-    ) -> T:
-        """Load the model, wait for a turn, and return what ``work(adapter)`` returns.
-
-        ``turn=None`` works beside the turns and keeps nobody waiting. Where the memory does not suffice, the models not in use leave and ``work`` is called once more; so it
-        must not mind being started twice.
-        """
-        card = self.registry.card(model_id)
-        slot = self._pin(card, options)
-        try:
             for last in (False, True):
                 with nullcontext() if turn is None else self.gate.turn(turn):
                     try:
