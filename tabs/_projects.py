@@ -115,7 +115,7 @@ def project_row(studio: Studio, shared: Shared) -> ProjectRow:
         save = gr.Button("Create", variant="primary", min_width=130, elem_id="project-save", **small)
         leave = gr.Button("Cancel", min_width=96, **small)
     with gr.Row(visible=False, elem_id="project-deleting", equal_height=True) as deleting:
-        question = gr.HTML("", padding=False)
+        question = gr.HTML("", padding=False, scale=4, min_width=260, elem_id="project-question")
         really = gr.Button("Delete project", variant="stop", min_width=150, elem_id="project-really", **small)
         keep = gr.Button("Keep it", min_width=96, **small)
     purpose = gr.State("new")
