@@ -16,6 +16,7 @@ HEAVY = {"torch", "transformers", "ultralytics", "sam2", "segment_anything", "op
 LAYERS = [
     {"errors", "settings", "scripts"},
     {"annotations", "access", "failures"},
+    {"answers"},
     {"adapters", "geometry", "pixels", "gate", "devices"},
     {"images"},
     {"formats", "project", "registry", "embeddings", "continuations", "hub", "intake"},

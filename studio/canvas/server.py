@@ -1,12 +1,9 @@
-"""The server's side of the canvas: one function that answers every request of the page's labelling stage.
-
-A server function's exception would reach the page as a silent null, so none leaves here: a StudioError becomes
-its sentence, anything else is logged under a short reference number.
-"""
+"""The server's side of the canvas: one function that answers every request of the page's labelling stage."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from studio.annotations import (
@@ -17,53 +14,34 @@ from studio.annotations import (
     annotation_to_json,
     shape_to_json,
 )
-from studio.errors import BadInput, StudioError
-from studio.failures import sentence
+from studio.answers import Answer, Request, answering
+from studio.errors import BadInput
 from studio.gate import Turn
 from studio.operations import label, segment
 from studio.project import Applied, ImageRecord, LabelClass
 from studio.studio import Studio
 
-Answer = dict[str, Any]
+Operation = Callable[[Studio, ImageRecord, str, Request], Answer]
 
 
 def canvas_function(studio: Studio) -> Callable[[dict[str, Any]], Answer]:
     """Return the function that the canvas calls with ``{op, seq, …}`` and that answers ``{ok, seq, …}``."""
-
-    def canvas(request: dict[str, Any]) -> Answer:
-        seq = request.get("seq") if isinstance(request, dict) else None
-        try:
-            return {"ok": True, "seq": seq, **_answer(studio, request)}
-        except Exception as error:
-            kind = type(error).__name__ if isinstance(error, StudioError) else "Bug"
-            return {
-                "ok": False,
-                "seq": seq,
-                "error": sentence(error),
-                "kind": kind,
-                **_offer(studio, request, kind),
-            }
-
-    return canvas
+    operations = {name: partial(_on_image, studio, op) for name, op in _OPERATIONS.items()}
+    return answering("canvas", operations, more=partial(_offer, studio))
 
 
-def _answer(studio: Studio, request: Any) -> Answer:
-    if not isinstance(request, dict) or not isinstance(request.get("op"), str):
-        raise BadInput("The page sent something the studio does not understand. Load the page again.")
-    op = _OPERATIONS.get(request["op"])
-    if op is None:
-        raise BadInput(f"The studio has no operation “{request['op'][:40]}”. Load the page again.")
+def _on_image(studio: Studio, op: Operation, request: Request) -> Answer:
     person = studio.person()
     image = studio.image_for(str(request.get("image")), person)
     try:
         return op(studio, image, person, request)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        if isinstance(error, KeyError | TypeError | ValueError) and _from_request(error):
+    except (KeyError, TypeError, ValueError) as error:
+        if _from_request(error):
             raise BadInput(f"The page sent an incomplete request ({error}). Load the page again.") from error
         raise
 
 
-def _offer(studio: Studio, request: Any, kind: str) -> Answer:
+def _offer(studio: Studio, request: Request, kind: str) -> Answer:
     """Return what the page needs to offer a download, where a model's files are what was missing."""
     if kind not in ("NeedsDownload", "Unreachable"):
         return {}
@@ -90,7 +68,7 @@ def _from_request(error: BaseException) -> bool:
     return trace is not None and trace.tb_frame.f_code.co_filename == __file__
 
 
-def _open(studio: Studio, image: ImageRecord, person: str, request: Answer) -> Answer:
+def _open(studio: Studio, image: ImageRecord, person: str, request: Request) -> Answer:
     opened = label.open_image(studio, image)
     return {
         "image": {
@@ -106,13 +84,13 @@ def _open(studio: Studio, image: ImageRecord, person: str, request: Answer) -> A
     }
 
 
-def _prepare(studio: Studio, image: ImageRecord, person: str, request: Answer) -> Answer:
+def _prepare(studio: Studio, image: ImageRecord, person: str, request: Request) -> Answer:
     turn = Turn.BATCH if request.get("ahead") else Turn.CLICK
     done = segment.prepare(studio, image, str(request["model"]), turn)
     return {"encode_ms": round(done.encode_ms, 1), "cached": done.cached}
 
 
-def _segment(studio: Studio, image: ImageRecord, person: str, request: Answer) -> Answer:
+def _segment(studio: Studio, image: ImageRecord, person: str, request: Request) -> Answer:
     result = segment.segment(
         studio,
         image,
@@ -135,44 +113,44 @@ def _segment(studio: Studio, image: ImageRecord, person: str, request: Answer) -
     }
 
 
-def _put(studio: Studio, image: ImageRecord, person: str, request: Answer) -> Answer:
+def _put(studio: Studio, image: ImageRecord, person: str, request: Request) -> Answer:
     annotations = [annotation_from_json(a) for a in request["annotations"]]
     return _applied(label.put(studio, image, person, annotations, str(request.get("verb") or "put")))
 
 
-def _delete(studio: Studio, image: ImageRecord, person: str, request: Answer) -> Answer:
+def _delete(studio: Studio, image: ImageRecord, person: str, request: Request) -> Answer:
     ids = [(str(i["id"]), int(i.get("revision") or 0)) for i in request["ids"]]
     return _applied(label.delete(studio, image, person, ids))
 
 
-def _undo(studio: Studio, image: ImageRecord, person: str, request: Answer) -> Answer:
+def _undo(studio: Studio, image: ImageRecord, person: str, request: Request) -> Answer:
     applied = studio.store.undo(image.id, person)
     return {"done": False} if applied is None else {"done": True, **_applied(applied)}
 
 
-def _redo(studio: Studio, image: ImageRecord, person: str, request: Answer) -> Answer:
+def _redo(studio: Studio, image: ImageRecord, person: str, request: Request) -> Answer:
     applied = studio.store.redo(image.id, person)
     return {"done": False} if applied is None else {"done": True, **_applied(applied)}
 
 
-def _status(studio: Studio, image: ImageRecord, person: str, request: Answer) -> Answer:
+def _status(studio: Studio, image: ImageRecord, person: str, request: Request) -> Answer:
     return {"image": _image(studio.store.set_status(image.id, str(request["status"]), person))}
 
 
-def _poll(studio: Studio, image: ImageRecord, person: str, request: Answer) -> Answer:
+def _poll(studio: Studio, image: ImageRecord, person: str, request: Request) -> Answer:
     version = int(request["version"])
     if image.version == version:
         return {"annotations": [], "deleted": [], "conflicts": [], "version": version}
     return _applied(studio.store.changes_since(image.id, version))
 
 
-def _add_class(studio: Studio, image: ImageRecord, person: str, request: Answer) -> Answer:
+def _add_class(studio: Studio, image: ImageRecord, person: str, request: Request) -> Answer:
     name = label.check_class_name(str(request["name"]))
     studio.store.add_class(image.project_id, name, person=person)
     return {"classes": [_class(c) for c in studio.store.classes(image.project_id)]}
 
 
-_OPERATIONS: dict[str, Callable[[Studio, ImageRecord, str, Answer], Answer]] = {
+_OPERATIONS: dict[str, Operation] = {
     "open": _open,
     "prepare": _prepare,
     "segment": _segment,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from studio.answers import Answer, Request, answering
 from studio.errors import BadInput
-from studio.gallery.wire import Answer, Request, answering, choice, project_of, text, whole
+from studio.gallery.wire import choice, project_of, text, whole
 from studio.project import ImageRecord, Store
 
 LARGEST_PAGE = 500

@@ -1,37 +1,12 @@
-"""How the gallery's components talk with the server: one dict in, one dict out, and never an exception."""
+"""What the gallery's components send: each value read from the request, or refused with a sentence."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
-from studio.errors import BadInput, NotFound, StudioError
-from studio.failures import sentence
-
-Request = Mapping[str, Any]
-Answer = dict[str, Any]
-
-
-def answering(name: str, operations: Mapping[str, Callable[[Request], Answer]]) -> Callable[[dict], Answer]:
-    """Return a server function called ``name`` that runs the operation a request names in ``op``.
-
-    It answers ``{ok: True, seq, …}``, or ``{ok: False, seq, error, kind}`` with a sentence for the person.
-    """
-
-    def answer(request: dict) -> Answer:
-        seq = request.get("seq") if isinstance(request, dict) else None
-        try:
-            if not isinstance(request, dict) or not isinstance(request.get("op"), str):
-                raise BadInput("The page sent a request that cannot be read. Reload the page.")
-            if request["op"] not in operations:
-                raise BadInput(f"There is no operation “{request['op'][:40]}” here. Reload the page.")
-            return {"ok": True, "seq": seq, **operations[request["op"]](request)}
-        except Exception as error:  # an exception would reach the browser as a null that says nothing
-            kind = type(error).__name__ if isinstance(error, StudioError) else "Bug"
-            return {"ok": False, "seq": seq, "error": sentence(error), "kind": kind}
-
-    answer.__name__ = name
-    return answer
+from studio.answers import Request
+from studio.errors import BadInput, NotFound
 
 
 def text(request: Request, key: str, *, longest: int = 200, default: str | None = None) -> str:

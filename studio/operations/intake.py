@@ -13,7 +13,6 @@ from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Protocol
 from urllib.parse import unquote
 
 from studio.errors import BadInput, StudioError
@@ -24,29 +23,13 @@ from studio.intake.hub_dataset import DatasetChoice, HubDataset, Row
 from studio.intake.names import clean_name, with_ending
 from studio.intake.sources import Item, Listing, Source
 from studio.intake.web import Fetcher
+from studio.project import Store
 
 MAX_ADDRESSES = 5_000
 FETCHES = 8
 SPARE = 2  # images read and decoded beyond those in work, so that no process waits for the disk
 
 Progress = Callable[[int, int, str], None]  # how many are done, of how many, the name of the last
-
-
-class ImageStore(Protocol):
-    """What this module asks of the project store."""
-
-    def add_image(
-        self,
-        project_id: str,
-        name: str,
-        data: bytes,
-        *,
-        width: int,
-        height: int,
-        display: bytes | None,
-        thumbnail: bytes,
-        person: str,
-    ) -> tuple[object, bool]: ...
 
 
 @dataclass
@@ -75,7 +58,7 @@ class IntakeReport:
 
 
 def add_files(
-    store: ImageStore,
+    store: Store,
     project_id: str,
     person: str,
     sources: Iterable[Source | Path | str],
@@ -95,7 +78,7 @@ def add_files(
 
 
 def add_urls(
-    store: ImageStore,
+    store: Store,
     project_id: str,
     person: str,
     addresses: Iterable[str] | str,
@@ -119,7 +102,7 @@ def add_urls(
 
 
 def add_dataset(
-    store: ImageStore,
+    store: Store,
     project_id: str,
     person: str,
     dataset: str,
@@ -163,7 +146,7 @@ class _Intake:
 
     def __init__(
         self,
-        store: ImageStore,
+        store: Store,
         project_id: str,
         person: str,
         report: IntakeReport,

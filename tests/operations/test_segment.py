@@ -21,30 +21,24 @@ def image(studio):
     return add_photograph(studio.store, project.id, person="ann")
 
 
-def click(studio, image, *points, annotation_id=None, revision=0, box=None, model="disc", name="apple"):
+def click(studio, image, *points, of=None, box=None, model="disc", name="apple"):
+    """Click a new object, or go on with the annotation ``of``."""
     return segment.segment(
         studio,
         image,
         "ann",
         model,
-        annotation_id=annotation_id or uuid.uuid4().hex,
+        annotation_id=of.id if of else uuid.uuid4().hex,
         class_name=name,
         points=[Point(*p) for p in points],
         box=box,
-        revision=revision,
+        revision=of.revision if of else 0,
     )
 
 
 def test_the_image_is_encoded_once_whatever_is_clicked(studio, image, disc):
     first = click(studio, image, (100, 100))
-    again = click(
-        studio,
-        image,
-        (100, 100),
-        (180, 100),
-        annotation_id=first.annotation.id,
-        revision=first.annotation.revision,
-    )
+    again = click(studio, image, (100, 100), (180, 100), of=first.annotation)
     click(studio, image, (50, 50))
     segment.prepare(studio, image, "disc")
     assert len(disc.embeds) == 1
@@ -63,20 +57,13 @@ def test_a_corrected_object_stays_accepted(studio, image):
     done = click(studio, image, (100, 100))
     label.put(studio, image, "ann", [replace(done.annotation, draft=False)], "accept")
     (saved,) = studio.store.annotations(image.id)
-    again = click(studio, image, (100, 100), (160, 100), annotation_id=saved.id, revision=saved.revision)
+    again = click(studio, image, (100, 100), (160, 100), of=saved)
     assert not again.annotation.draft
 
 
 def test_the_next_click_refines_what_the_model_said_before(studio, image, disc):
     first = click(studio, image, (100, 100))
-    click(
-        studio,
-        image,
-        (100, 100),
-        (150, 100),
-        annotation_id=first.annotation.id,
-        revision=first.annotation.revision,
-    )
+    click(studio, image, (100, 100), (150, 100), of=first.annotation)
     assert disc.asked[0][1] is None
     assert disc.asked[1][1][0, 0] == 1.0
 
@@ -87,7 +74,7 @@ def test_after_choosing_a_candidate_its_own_logits_are_refined(studio, image, di
     label.put(studio, image, "ann", [replace(first.annotation, shape=other.mask)], "candidate")
     (saved,) = studio.store.annotations(image.id)
     assert saved.prompt == first.annotation.prompt
-    click(studio, image, (100, 100), (150, 100), annotation_id=saved.id, revision=saved.revision)
+    click(studio, image, (100, 100), (150, 100), of=saved)
     assert disc.asked[1][1][0, 0] == 0.5
 
 
@@ -98,7 +85,7 @@ def test_a_brushed_mask_is_where_later_clicks_start_from(studio, image, disc):
     label.put(studio, image, "ann", [replace(first.annotation, shape=Mask.from_array(brushed))], "brush")
     (saved,) = studio.store.annotations(image.id)
     assert saved.prompt.points == () and saved.score is None
-    done = click(studio, image, (50, 50), annotation_id=saved.id, revision=saved.revision)
+    done = click(studio, image, (50, 50), of=saved)
     assert disc.asked[-1][1] is None, "the logits of the mask before the brush describe it no longer"
     assert done.annotation.shape.to_array()[210, 215]
 
@@ -108,7 +95,7 @@ def test_an_imported_polygon_is_corrected_by_clicks(studio, image, disc):
     imported = Annotation("apple", Polygon((ring,)), source="import")
     studio.store.apply(image.id, "ann", [Change(imported)], verb="import")
     (saved,) = studio.store.annotations(image.id)
-    done = click(studio, image, (200, 150), annotation_id=saved.id, revision=saved.revision)
+    done = click(studio, image, (200, 150), of=saved)
     drawn = done.annotation.shape.to_array()
     assert drawn[30, 30] and drawn[150, 200]
     assert done.annotation.source == "import"
@@ -116,14 +103,7 @@ def test_an_imported_polygon_is_corrected_by_clicks(studio, image, disc):
 
 def test_undo_brings_back_the_mask_and_the_clicks_without_the_model(studio, image, disc):
     first = click(studio, image, (100, 100))
-    click(
-        studio,
-        image,
-        (100, 100),
-        (180, 100),
-        annotation_id=first.annotation.id,
-        revision=first.annotation.revision,
-    )
+    click(studio, image, (100, 100), (180, 100), of=first.annotation)
     asked = len(disc.asked)
     studio.store.undo(image.id, "ann")
     (saved,) = studio.store.annotations(image.id)
@@ -136,14 +116,7 @@ def test_a_late_click_on_an_object_changed_by_somebody_else_erases_nothing(studi
     first = click(studio, image, (100, 100))
     theirs = replace(first.annotation, class_name="pear")
     studio.store.apply(image.id, "bob", [Change(theirs)], verb="class")
-    late = click(
-        studio,
-        image,
-        (100, 100),
-        (200, 100),
-        annotation_id=first.annotation.id,
-        revision=first.annotation.revision,
-    )
+    late = click(studio, image, (100, 100), (200, 100), of=first.annotation)
     assert late.conflicts
     kept = {a.id: a for a in studio.store.annotations(image.id)}
     assert kept[first.annotation.id].class_name == "pear"
@@ -181,23 +154,14 @@ def test_the_same_bytes_in_two_projects_are_encoded_once(studio, image, disc):
 
 def test_the_same_request_twice_is_answered_twice_and_saved_once(studio, image):
     first = click(studio, image, (100, 100))
-    again = click(
-        studio, image, (100, 100), annotation_id=first.annotation.id, revision=first.annotation.revision
-    )
+    again = click(studio, image, (100, 100), of=first.annotation)
     assert again.annotation.shape == first.annotation.shape
     assert len(studio.store.annotations(image.id)) == 1
 
 
 def test_corrections_put_aside_leave_the_mask_and_its_clicks_from_before(studio, image):
     first = click(studio, image, (100, 100))
-    click(
-        studio,
-        image,
-        (100, 100),
-        (200, 100),
-        annotation_id=first.annotation.id,
-        revision=first.annotation.revision,
-    )
+    click(studio, image, (100, 100), (200, 100), of=first.annotation)
     (now,) = studio.store.annotations(image.id)
     label.put(studio, image, "ann", [replace(first.annotation, revision=now.revision)], "restore")
     (saved,) = studio.store.annotations(image.id)
