@@ -69,13 +69,11 @@ def build(studio: Studio, shared: Shared) -> SegmentTab:
         card = _card(studio, asked) or _card(studio, remembered_id) or studio.default_model("segmenter")
         return gr.Dropdown(value=card.id)
 
-    def image_of_address(request: gr.Request) -> tuple[Any, Any, Any]:
+    def image_of_address(request: gr.Request) -> tuple[Any, Any]:
         """Open the image that the page's address names (…/?image=ID), where this person may see it."""
-        try:
-            image = studio.image_for(dict(request.query_params).get("image", ""), studio.person(request))
-        except NotFound:
-            return gr.skip(), gr.skip(), gr.skip()
-        return image.project_id, image.id, shared.show("segment")
+        asked = dict(request.query_params).get("image", "")
+        found = _image_to_open(studio, asked, "", studio.person(request)) if asked else ""
+        return (found, shared.show("segment")) if found else (gr.skip(), gr.skip())
 
     async def fetch_model(model_id: str) -> AsyncIterator[tuple[Any, ...]]:
         card = _card(studio, model_id)
@@ -102,7 +100,7 @@ def build(studio: Studio, shared: Shared) -> SegmentTab:
         wanted = event._data if isinstance(event._data, dict) else {}
         card = _card(studio, str(wanted.get("model") or ""))
         if card is None:
-            return gr.Dropdown(), ""
+            return gr.Dropdown(), 0
         return gr.Dropdown(value=card.id), card.id if wanted.get("action") == "download" else ""
 
     def opened(event: gr.EventData) -> str:
@@ -120,7 +118,7 @@ def build(studio: Studio, shared: Shared) -> SegmentTab:
     # What the canvas opened is remembered, and never sent back to it: the person may be further by then.
     canvas.opened(opened, None, shared.image, trigger_mode="always_last", **QUIET)
     shared.page.load(first_model, remembered, model, **QUIET)
-    shared.page.load(image_of_address, None, [shared.project, shared.image, shared.tabs], **QUIET)
+    shared.page.load(image_of_address, None, [shared.image, shared.tabs], **QUIET)
 
     built = SegmentTab(canvas)
 

@@ -14,7 +14,7 @@ import pytest
 from pycocotools import mask as coco_mask
 from pycocotools.coco import COCO
 
-from tests.conftest import add_photograph, photograph
+from tests.conftest import photograph
 
 pytestmark = pytest.mark.browser
 
@@ -138,16 +138,6 @@ def test_undo_and_redo_survive_a_reload(page, studio):
     eventually(lambda: len(objects(studio)[0].prompt.points) == 1)
     page.keyboard.press("y")
     page.wait_for_function("[...window.__onelabel.stage.objects.values()][0]?.prompt?.points.length === 2")
-
-
-def test_an_address_opens_its_image_whatever_project_was_open(page, studio):
-    upload(page, ("apple.jpg", photograph(320, 240)))
-    page.get_by_text("1 added").wait_for()
-    other = add_photograph(studio.store, studio.store.create_project("other", "local").id, seed=4)
-    page.goto(f"{page.address}/?image={other.id}")
-    page.wait_for_function("id => window.__onelabel?.stage.image?.id === id", arg=other.id)
-    page.wait_for_timeout(1000)
-    assert page.evaluate("window.__onelabel.stage.image.id") == other.id
 
 
 def test_every_browser_has_its_own_projects_where_the_studio_is_shared(browser, tmp_path, disc, serve):
