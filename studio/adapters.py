@@ -6,15 +6,26 @@ RGB arrays of shape (height, width, 3), upright. Heavy imports belong inside ``C
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
 
 import numpy as np
 
-from studio.annotations import Mask, Prompt
+from studio.annotations import Box, Keypoints, Mask, Prompt
 
-Role = Literal["segmenter"]
+Role = Literal[
+    "segmenter",
+    "detector",
+    "text-detector",
+    "example-detector",
+    "semantic",
+    "pose",
+    "matter",
+    "embedder",
+    "answerer",
+]
 PromptKind = Literal["point", "box", "mask", "text", "reference"]
 
 
@@ -63,7 +74,136 @@ class Segmenter(Protocol):
         ...
 
 
-PROTOCOLS: dict[Role, type] = {"segmenter": Segmenter}
+@dataclass(frozen=True)
+class Detection:
+    """One thing found in an image. ``name`` is one of the detector's classes, or the phrase asked for.
+
+    ``keypoint_scores`` has a number, 0 to 1, for each of the keypoints.
+    """
+
+    name: str
+    score: float
+    box: Box
+    mask: Mask | None = None
+    keypoints: Keypoints | None = None
+    keypoint_scores: tuple[float, ...] = ()
+
+
+@runtime_checkable
+class Detector(Protocol):
+    """Finds the things of its own classes; ``names`` are these, in the order of the model's numbers."""
+
+    names: tuple[str, ...]
+
+    def detect(self, images: Sequence[np.ndarray], *, floor: float = 0.05) -> list[list[Detection]]:
+        """Return the detections of each image, best first, of a score of at least ``floor``.
+
+        The floor is low, so that a threshold can be moved afterwards without asking again.
+        """
+        ...
+
+
+@runtime_checkable
+class TextDetector(Protocol):
+    """Finds what phrases name."""
+
+    def detect_text(
+        self, images: Sequence[np.ndarray], phrases: Sequence[str], *, floor: float = 0.05
+    ) -> list[list[Detection]]:
+        """Return the detections of each image, best first; each one's ``name`` is one of the phrases, whole."""
+        ...
+
+
+@dataclass(frozen=True)
+class Example:
+    """Something pointed out on an image, to find more like it; or, where not ``positive``, unlike it."""
+
+    image: np.ndarray
+    box: Box
+    positive: bool = True
+
+
+@runtime_checkable
+class ExampleDetector(Protocol):
+    """Finds what looks like an example."""
+
+    def detect_like(
+        self, images: Sequence[np.ndarray], examples: Sequence[Example], *, floor: float = 0.05
+    ) -> list[list[Detection]]:
+        """Return the detections of each image, best first; their ``name`` is empty.
+
+        Raises BadInput where no example is positive.
+        """
+        ...
+
+
+@runtime_checkable
+class SemanticSegmenter(Protocol):
+    """Gives every pixel one of its classes; ``names`` are these, in the order of the model's numbers."""
+
+    names: tuple[str, ...]
+
+    def classify_pixels(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Return for each image its class numbers, uint16 of shape (height, width)."""
+        ...
+
+
+@runtime_checkable
+class PoseEstimator(Protocol):
+    """Places the keypoints of what is in a box; ``keypoint_names`` are these, in order."""
+
+    keypoint_names: tuple[str, ...]
+
+    def estimate(self, image: np.ndarray, boxes: Sequence[Box]) -> list[tuple[Keypoints, tuple[float, ...]]]:
+        """Return for each box its keypoints, and the score of each of them."""
+        ...
+
+
+@runtime_checkable
+class Matter(Protocol):
+    """Says how much of each pixel belongs to the foreground."""
+
+    def matte(self, image: np.ndarray, trimap: np.ndarray) -> np.ndarray:
+        """Return the alpha, float32 0 to 1 of shape (height, width).
+
+        ``trimap`` is uint8 of the same size: 0 background, 255 foreground, anything between is to be found.
+        """
+        ...
+
+
+@runtime_checkable
+class Embedder(Protocol):
+    """Places images and sentences in one space, where what belongs together lies close."""
+
+    def embed_images(self, images: Sequence[np.ndarray]) -> np.ndarray:
+        """Return unit vectors, float32 of shape (n, d)."""
+        ...
+
+    def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
+        """Return unit vectors, float32 of shape (n, d)."""
+        ...
+
+
+@runtime_checkable
+class Answerer(Protocol):
+    """Answers questions about an image in words."""
+
+    def answer(self, image: np.ndarray, question: str) -> Iterator[str]:
+        """Yield pieces of the answer as they come. An empty question asks for a caption."""
+        ...
+
+
+PROTOCOLS: dict[Role, type] = {
+    "segmenter": Segmenter,
+    "detector": Detector,
+    "text-detector": TextDetector,
+    "example-detector": ExampleDetector,
+    "semantic": SemanticSegmenter,
+    "pose": PoseEstimator,
+    "matter": Matter,
+    "embedder": Embedder,
+    "answerer": Answerer,
+}
 
 
 @dataclass(frozen=True)
@@ -87,7 +227,7 @@ class Card:
     """All the page needs to know about a model before anything heavy is imported.
 
     ``load(folder, device, options)`` builds the adapter; ``folder`` is where the files of ``download`` lie,
-    or None for a model without any. ``device`` is "cpu", "cuda:0" or "mps". ``memory_bytes`` is the first
+    or ``folder`` of the card for a model that comes with the studio, or None for one without files. ``device`` is "cpu", "cuda:0" or "mps". ``memory_bytes`` is the first
     guess of what it needs when loaded; the pool's own measurements replace it. ``options`` is a dataclass
     whose fields have defaults and carry ``metadata`` with "help" and, for numbers, "min", "max" and "step".
     """
@@ -107,3 +247,5 @@ class Card:
     commercial: bool = True
     note: str = ""
     rank: int = 100  # within its role, lower is offered first
+    folder: Path | None = None
+    demo: bool = False  # knows only the scenes of the sample project; offered after all others

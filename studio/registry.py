@@ -82,7 +82,7 @@ class Registry:
     def cards(self, role: Role | None = None) -> list[Card]:
         """Return the cards, or those of a role, in the order they are to be offered."""
         found = [card for card in self._cards.values() if role is None or role in card.roles]
-        return sorted(found, key=lambda card: (card.rank, card.title))
+        return sorted(found, key=lambda card: (card.demo, card.rank, card.title))
 
     def instead_of(self, card: Card) -> Card | None:
         """Return the best-ranked other card for the same work that needs no download, or None."""

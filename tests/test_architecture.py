@@ -19,7 +19,7 @@ LAYERS = [
     {"answers"},
     {"adapters", "geometry", "pixels", "gate", "devices"},
     {"images"},
-    {"formats", "project", "registry", "embeddings", "continuations", "hub", "intake"},
+    {"formats", "project", "registry", "embeddings", "continuations", "hub", "intake", "scenes"},
     {"pool"},
     {"studio"},
     {"operations"},

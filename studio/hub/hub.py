@@ -66,7 +66,7 @@ class Hub:
     def folder(self, card: Card) -> str | None:
         """Return where a card's files lie, None for a card without any. Raises NotFound while absent."""
         if card.download is None:
-            return None
+            return str(card.folder) if card.folder else None
         found = Repository(self._cache, card.download).complete()
         if found is None:
             raise NotFound(f"The files of {card.title} are not on this machine.")
