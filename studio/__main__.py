@@ -61,10 +61,12 @@ def serve(
     import uvicorn
 
     from studio.app import serve as asgi
+    from studio.operations.samples import drawn_scenes
 
     studio = _studio(settings)
     # Whether the hub answers decides the default model; ask now, so that nobody waits for it later.
     threading.Thread(target=studio.hub.reachable, daemon=True).start()
+    threading.Thread(target=drawn_scenes, daemon=True).start()
     address = f"http://{'localhost' if loopback else host}:{port}"
     typer.echo(
         f"Onelabel Studio opens at {address}\nProjects are kept in {settings.data}\nStop it with Ctrl+C."

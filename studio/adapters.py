@@ -227,8 +227,9 @@ class Card:
     """All the page needs to know about a model before anything heavy is imported.
 
     ``load(folder, device, options)`` builds the adapter; ``folder`` is where the files of ``download`` lie,
-    or ``folder`` of the card for a model that comes with the studio, or None for one without files. ``device`` is "cpu", "cuda:0" or "mps". ``memory_bytes`` is the first
-    guess of what it needs when loaded; the pool's own measurements replace it. ``options`` is a dataclass
+    or ``folder`` of the card for a model that comes with the studio, or None for one without files.
+    ``device`` is "cpu", "cuda:0" or "mps". ``memory_bytes`` is the first guess of what it needs when loaded;
+    the pool's own measurements replace it. ``options`` is a dataclass
     whose fields have defaults and carry ``metadata`` with "help" and, for numbers, "min", "max" and "step".
     """
 

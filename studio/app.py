@@ -16,6 +16,7 @@ from fastapi import FastAPI
 from studio.access import PersonMiddleware
 from studio.failures import log
 from studio.media import media_routes
+from studio.opening import opening
 from studio.scripts import ScriptFiles
 from studio.studio import Studio
 
@@ -27,12 +28,14 @@ class Shared:
     """What the tabs have in common on one page: the open project and image, and the tabs to switch between.
 
     ``project`` and ``image`` are kept in this person's browser, so that a reload goes on where it was.
+    What follows once a page has decided where it begins hangs on ``opened.then``.
     """
 
     project: gr.BrowserState
     image: gr.BrowserState
     tabs: gr.Tabs
     page: gr.Blocks
+    opened: Any = None
 
     def show(self, tab_id: str) -> gr.Tabs:
         """Return the update that brings a tab to the front."""
@@ -57,6 +60,11 @@ def find_tabs(package: str = "tabs") -> list[ModuleType]:
 
 def build(studio: Studio) -> gr.Blocks:
     """Build the page: a header, and every tab found."""
+
+    def begin(project: str, image: str, request: gr.Request) -> tuple[Any, ...]:
+        first = opening(studio, project, image, dict(request.query_params), studio.person(request))
+        return first.project, first.image, gr.Tabs(selected=first.tab) if first.tab else gr.skip()
+
     # Uploads and prepared downloads pass through Gradio's cache; a day later they are cleared away.
     with gr.Blocks(title=TITLE, fill_width=True, analytics_enabled=False, delete_cache=(3600, 86400)) as page:
         gr.HTML(_asset("header.html").read_text("utf-8"), elem_id="onelabel-header", padding=False)
@@ -66,6 +74,7 @@ def build(studio: Studio) -> gr.Blocks:
         built: dict[str, Any] = {}
         with gr.Tabs(elem_id="onelabel-tabs") as tabs:
             shared = Shared(project, image, tabs, page)
+            shared.opened = page.load(begin, [project, image], [project, image, tabs], show_progress="hidden")
             for module in find_tabs():
                 with gr.Tab(module.TITLE, id=module.TITLE.lower()) as tab:
                     built[module.TITLE.lower()] = module.build(studio, shared)

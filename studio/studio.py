@@ -16,6 +16,8 @@ from studio.project import ImageRecord, Store
 from studio.registry import Registry
 from studio.settings import Settings
 
+SAMPLE = "sample"  # the setting of a project that holds the scenes which demo models know
+
 
 class Studio:
     """One store, one registry, one pool. Holds nothing that belongs to a single person."""
@@ -68,16 +70,28 @@ class Studio:
             raise NotFound("This image is not here any more. Open another one from Data.")
         return image
 
-    def default_model(self, role: Role) -> Card:
-        """Return the best card of a role that works now: downloaded, or downloadable, else one without any."""
+    def default_model(self, role: Role, project_id: str = "") -> Card:
+        """Return the best card of a role that works now: downloaded, or downloadable, else one without any.
+
+        Where none of those to download can be had, a demo model goes first in the sample project, which it
+        knows, and last in any other.
+        """
         cards = self.registry.cards(role)
         if not cards:
             raise NotFound(f"No {role} is installed. Look at the Models tab for what could not be loaded.")
+        if self._is_sample(project_id):
+            cards = sorted(cards, key=lambda card: (card.download is None, not card.demo))
         for card in cards:
             state = self.hub.state(card)
             if state in ("ready", "no download") or (not card.download.gated and self.hub.reachable()):
                 return card
         return cards[0]
+
+    def _is_sample(self, project_id: str) -> bool:
+        try:
+            return bool(project_id and self.store.project(project_id).settings.get(SAMPLE))
+        except NotFound:
+            return False
 
     def close(self) -> None:
         self.store.close()

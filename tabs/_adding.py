@@ -16,7 +16,6 @@ from studio.app import Shared
 from studio.errors import BadInput
 from studio.failures import sentence
 from studio.gallery.gallery import drop_zone
-from studio.gallery.wire import visible_project
 from studio.intake.hub_dataset import MAX_LIMIT, DatasetChoice
 from studio.operations import intake
 from studio.studio import Studio
@@ -93,7 +92,7 @@ class Adding:
         """Run an order, showing its progress, and the images as they come."""
         same, opened = gr.skip(), (gr.skip(), gr.skip())
         if project:
-            visible_project(self._store, person, project)
+            self._store.project_for(project, person)
         else:  # whoever drops photographs on an empty studio need not know of projects
             project = self._store.create_project(FIRST_PROJECT, person).id
             opened = project, self._row.choices(person, project)

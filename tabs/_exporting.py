@@ -14,7 +14,6 @@ from gradio.utils import get_upload_folder
 from studio.app import Shared
 from studio.failures import sentence
 from studio.formats import all_formats
-from studio.gallery.wire import visible_project
 from studio.operations import exchange
 from studio.studio import Studio
 from tabs._work import LONG, QUIET, Work, many, report, trouble
@@ -35,7 +34,7 @@ class Exporting:
         """Yield updates of what was told, the buttons, the download, and the work."""
         offer, same = gr.DownloadButton(visible=False), gr.skip()
         try:
-            visible_project(self._store, self._studio.person(request), project)
+            self._store.project_for(project, self._studio.person(request))
             target = export_target(self._store.project(project).name, kind)
 
             def run(progress: Any, cancel: Any) -> exchange.ExportReport:

@@ -12,7 +12,6 @@ from studio.errors import BadInput
 from studio.failures import sentence
 from studio.formats import all_formats
 from studio.gallery.gallery import drop_zone
-from studio.gallery.wire import visible_project
 from studio.operations import exchange
 from studio.studio import Studio
 from tabs._uploads import Uploads, laid_out, uploads
@@ -71,7 +70,7 @@ class Importing:
         yield text, off, off, back, "", None, None, group, *(ticked() for _ in self._refreshed)
 
     def _order(self, sent: Uploads | None, project: str, person: str, kind: str, policy: str) -> Any:
-        visible_project(self._store, person, project)
+        self._store.project_for(project, person)
         if sent is None:
             raise BadInput("Drop a file first.")
 

@@ -9,7 +9,6 @@ import gradio as gr
 
 from studio.app import Shared
 from studio.errors import StudioError
-from studio.gallery.wire import visible_project
 from studio.project import Store
 from studio.studio import Studio
 from tabs._work import QUIET, many
@@ -31,6 +30,9 @@ class ProjectRow:
         if not options:
             return gr.Dropdown(choices=[("No project yet", "")], value="", interactive=False)
         return gr.Dropdown(choices=options, value=project or None, interactive=True)
+
+    def show(self, project: str, request: gr.Request) -> Any:
+        return self.choices(self._studio.person(request), project)
 
     def start(self, project: str, request: gr.Request) -> tuple[Any, Any]:
         """Open the project this browser had open, else the newest."""
@@ -80,7 +82,7 @@ class ProjectRow:
         return *self.start("", request), gr.Row(visible=False)
 
     def _visible(self, project: str, request: gr.Request) -> str:
-        return visible_project(self._store, self._studio.person(request), project)
+        return self._store.project_for(project, self._studio.person(request)).id
 
 
 def project_row(studio: Studio, shared: Shared) -> ProjectRow:
@@ -123,7 +125,7 @@ def project_row(studio: Studio, shared: Shared) -> ProjectRow:
     row = ProjectRow(studio, dropdown)
     opened = [shared.project, dropdown]
     opening = [naming, name, save, purpose, deleting]
-    shared.page.load(row.start, shared.project, opened, **QUIET)
+    shared.opened.then(row.show, shared.project, dropdown, **QUIET)
     dropdown.input(lambda project: project or "", dropdown, shared.project, **QUIET)
     new.click(row.begin_new, None, opening, **QUIET).then(None, None, None, js=_FOCUS_NAME)
     rename.click(row.begin_rename, shared.project, opening, **QUIET).then(None, None, None, js=_FOCUS_NAME)

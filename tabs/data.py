@@ -10,7 +10,6 @@ import gradio as gr
 from studio.app import Shared
 from studio.errors import NotFound
 from studio.gallery.gallery import class_list, gallery
-from studio.gallery.wire import visible_project
 from studio.studio import Studio
 from tabs._adding import add_panel
 from tabs._exporting import export_panel
@@ -53,13 +52,13 @@ def build(studio: Studio, shared: Shared) -> DataTab:
 
     def show(project: str, request: gr.Request) -> tuple[Any, Any]:
         try:
-            project = visible_project(studio.store, studio.person(request), project)
+            project = studio.store.project_for(project, studio.person(request)).id
         except NotFound:
             project = ""
         return gr.HTML(project=project), gr.HTML(project=project)
 
     opened.change(show, opened, [pictures, classes], **QUIET)
-    shared.page.load(show, shared.project, [pictures, classes], **QUIET)
+    shared.opened.then(show, shared.project, [pictures, classes], **QUIET)
     built = DataTab(pictures, classes)
 
     def open_image(event: gr.EventData) -> tuple[str, Any]:

@@ -64,16 +64,10 @@ def build(studio: Studio, shared: Shared) -> SegmentTab:
             card.id,
         )
 
-    def first_model(remembered_id: str, request: gr.Request) -> Any:
+    def first_model(remembered_id: str, project_id: str, request: gr.Request) -> Any:
         asked = dict(request.query_params).get("model", "")
-        card = _card(studio, asked) or _card(studio, remembered_id) or studio.default_model("segmenter")
-        return gr.Dropdown(value=card.id)
-
-    def image_of_address(request: gr.Request) -> tuple[Any, Any]:
-        """Open the image that the page's address names (…/?image=ID), where this person may see it."""
-        asked = dict(request.query_params).get("image", "")
-        found = _image_to_open(studio, asked, "", studio.person(request)) if asked else ""
-        return (found, shared.show("segment")) if found else (gr.skip(), gr.skip())
+        card = _card(studio, asked) or _card(studio, remembered_id)
+        return gr.Dropdown(value=(card or studio.default_model("segmenter", project_id)).id)
 
     async def fetch_model(model_id: str) -> AsyncIterator[tuple[Any, ...]]:
         card = _card(studio, model_id)
@@ -117,8 +111,7 @@ def build(studio: Studio, shared: Shared) -> SegmentTab:
     stop.click(lambda running: running.stop() if running else None, work, None, queue=False, **QUIET)
     # What the canvas opened is remembered, and never sent back to it: the person may be further by then.
     canvas.opened(opened, None, shared.image, trigger_mode="always_last", **QUIET)
-    shared.page.load(first_model, remembered, model, **QUIET)
-    shared.page.load(image_of_address, None, [shared.image, shared.tabs], **QUIET)
+    shared.opened.then(first_model, [remembered, shared.project], model, **QUIET)
 
     built = SegmentTab(canvas)
 

@@ -23,7 +23,7 @@ LAYERS = [
     {"pool"},
     {"studio"},
     {"operations"},
-    {"canvas", "gallery", "media"},
+    {"canvas", "gallery", "media", "opening"},
     {"app"},
     {"__main__"},
 ]

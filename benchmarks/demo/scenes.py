@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import multiprocessing
 import os
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -102,7 +103,8 @@ def _draw_all(seeds: Sequence[int], single: bool, folder: Path) -> None:
         for seed in seeds:
             _keep(seed, single, folder)
         return
-    with ProcessPoolExecutor(os.process_cpu_count() if hasattr(os, "process_cpu_count") else None) as workers:
+    # Not forked: OpenCV's threads do not survive that, and the workers would wait for them for ever.
+    with ProcessPoolExecutor(mp_context=multiprocessing.get_context("spawn")) as workers:
         list(workers.map(partial(_keep, single=single, folder=folder), seeds, chunksize=8))
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from studio.answers import Request
-from studio.errors import BadInput, NotFound
+from studio.errors import BadInput
 
 
 def text(request: Request, key: str, *, longest: int = 200, default: str | None = None) -> str:
@@ -43,11 +43,4 @@ def choice(request: Request, key: str, choices: Sequence[str], default: str) -> 
 
 def project_of(request: Request, store: Any, person: str) -> str:
     """Return the request's project. Raises NotFound, alike where it is not theirs."""
-    return visible_project(store, person, request.get("project"))
-
-
-def visible_project(store: Any, person: str, project: Any) -> str:
-    """Return the project's id where this person may see it. Raises NotFound otherwise."""
-    if not isinstance(project, str) or not project or not store.may_see(project, person):
-        raise NotFound("This project is not here any more. Choose another one, or create a new one.")
-    return project
+    return store.project_for(request.get("project"), person).id

@@ -7,12 +7,13 @@ from datetime import UTC, datetime
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, exists, func, insert, or_, select, update
+from sqlalchemy.exc import IntegrityError
 
 from studio.errors import BadInput, NotFound
 from studio.project.database import Database
 from studio.project.names import asked_id, check_person, clean_name
 from studio.project.records import Project
-from studio.project.schema import images, members, projects
+from studio.project.schema import images, members, people, projects
 from studio.project.steps import new_id, note
 
 LARGEST_SETTING = 1_000_000  # characters of JSON
@@ -103,6 +104,25 @@ class ProjectStore:
         with self._db.read() as c:
             find_project(c, project_id)
             return _members(c, project_id)
+
+    def meet(self, person: str) -> bool:
+        """Say whether a person is here for the first time; of several asking at once, one is told so."""
+        check_person(person)
+        with self._db.read() as c:
+            if c.execute(select(people).where(people.c.person == person)).first():
+                return False
+        try:
+            with self._db.write() as c:
+                c.execute(insert(people), {"person": person, "met": datetime.now(UTC)})
+        except IntegrityError:
+            return False
+        return True
+
+    def project_for(self, project_id: Any, person: str) -> Project:
+        """Return the project where this person may see it. Raises NotFound, alike where there is none."""
+        if not isinstance(project_id, str) or not project_id or not self.may_see(project_id, person):
+            raise NotFound("This project is not here any more. Choose another one, or create a new one.")
+        return self.project(project_id)
 
     def may_see(self, project_id: str, person: str) -> bool:
         """Say whether a person owns the project or is a member; False where there is no such project."""

@@ -65,6 +65,13 @@ members = Table(
     Column("person", Text, primary_key=True, index=True),
 )
 
+people = Table(
+    "people",
+    metadata,
+    Column("person", Text, primary_key=True),
+    Column("met", Moment, nullable=False),
+)
+
 classes = Table(
     "classes",
     metadata,

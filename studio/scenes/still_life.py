@@ -24,7 +24,7 @@ TRIES = 60
 LEAST_VISIBLE = 0.55
 FINE = ("feather",)  # what has parts finer than a pixel
 FINER = 2  # times as fine is it drawn
-ROUGH = 8  # places are tried on a picture this many times smaller
+ROUGH = 60  # the shorter side of the small picture on which places are tried
 
 
 @dataclass(frozen=True)
@@ -161,7 +161,8 @@ def _choose(
 
 def _place(plans: list[_Plan], width: int, height: int, rng: np.random.Generator) -> list[_Plan]:
     """Find each a place where all keep enough in sight; one that finds none is left out."""
-    low_w, low_h = -(-width // ROUGH), -(-height // ROUGH)
+    smaller = min(width, height) / ROUGH
+    low_w, low_h = round(width / smaller), round(height / smaller)
     placed: list[_Plan] = []
     for plan in plans:
         best: tuple[float, float, float, np.ndarray, float] | None = None
@@ -169,7 +170,7 @@ def _place(plans: list[_Plan], width: int, height: int, rng: np.random.Generator
         for _ in range(TRIES):
             x, y = rng.uniform(0.02, 0.98) * width, rng.uniform(0.02, 0.98) * height
             plan.x, plan.y = float(x), float(y)
-            rough, whole = _rough(plan, low_w, low_h)
+            rough, whole = _rough(plan, low_w, low_h, smaller)
             inside = rough.sum() / max(whole, 1)
             if inside < 0.6 or rough.sum() < 4:
                 continue
@@ -193,13 +194,13 @@ def _place(plans: list[_Plan], width: int, height: int, rng: np.random.Generator
     return placed
 
 
-def _rough(plan: _Plan, width: int, height: int) -> tuple[np.ndarray, float]:
+def _rough(plan: _Plan, width: int, height: int, smaller: float) -> tuple[np.ndarray, float]:
     """Return the outline on the small picture, and its area had it lain wholly inside."""
     left, top, across, down = _extent(
-        replace(plan, x=plan.x / ROUGH, y=plan.y / ROUGH, scale=plan.scale / ROUGH)
+        replace(plan, x=plan.x / smaller, y=plan.y / smaller, scale=plan.scale / smaller)
     )
     ys, xs = np.mgrid[top : top + down, left : left + across].astype(np.float32)
-    solid = _body(plan, (xs + 0.5) * ROUGH, (ys + 0.5) * ROUGH).edge > 0
+    solid = _body(plan, (xs + 0.5) * np.float32(smaller), (ys + 0.5) * np.float32(smaller)).edge > 0
     picture = np.zeros((height, width), bool)
     place, part = _overlap(left, top, solid.shape, picture.shape)
     picture[place] = solid[part]
@@ -289,6 +290,7 @@ def _truth(plans: list[_Plan], drawn: list[_Drawn], width: int, height: int) -> 
     """Return the things with what can be seen of each, from the covers of all."""
     things: list[Thing] = []
     over = np.ones((height, width), np.float32)  # the share that lets through what lies below
+    taken = np.zeros((height, width), bool)
     for plan, made in reversed(list(zip(plans, drawn, strict=True))):
         place, part = _overlap(made.left, made.top, made.cover.shape, (height, width))
         whole = np.zeros((height, width), np.float32)
@@ -297,8 +299,9 @@ def _truth(plans: list[_Plan], drawn: list[_Drawn], width: int, height: int) -> 
         solid = _solid(made.cover) if made.fine else made.cover > 0.5
         amodal = np.zeros((height, width), bool)
         amodal[place] = solid[part]
-        mask = amodal & (over > 0.5)
+        mask = amodal & ~taken
         over = over * (1 - whole)
+        taken |= amodal
         rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
         if not rows.size:
             continue
