@@ -46,6 +46,7 @@ def serve(
         str, typer.Option(help="The largest file one may upload, such as 500mb.")
     ] = "2gb",
     root_path: Annotated[str | None, typer.Option(help="The path a proxy serves the studio under.")] = None,
+    sample: Annotated[bool, typer.Option(help="Give first-time visitors the sample project.")] = True,
     browser: Annotated[bool, typer.Option(help="Open the page in a browser.")] = True,
 ) -> None:
     """Open the studio in the browser."""
@@ -56,7 +57,7 @@ def serve(
     people = people or ("one" if loopback else "each")
     if people not in ("one", "each"):
         raise typer.BadParameter("--people is “one” or “each”.")
-    settings = Settings(data or default_data_folder(), database, people, max_file_size)
+    settings = Settings(data or default_data_folder(), database, people, max_file_size, sample=sample)
     os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")
     import uvicorn
 
@@ -66,7 +67,8 @@ def serve(
     studio = _studio(settings)
     # Whether the hub answers decides the default model; ask now, so that nobody waits for it later.
     threading.Thread(target=studio.hub.reachable, daemon=True).start()
-    threading.Thread(target=drawn_scenes, daemon=True).start()
+    if sample:
+        threading.Thread(target=drawn_scenes, daemon=True).start()
     address = f"http://{'localhost' if loopback else host}:{port}"
     typer.echo(
         f"Onelabel Studio opens at {address}\nProjects are kept in {settings.data}\nStop it with Ctrl+C."
@@ -85,9 +87,9 @@ def models(context: typer.Context) -> None:
     studio = _studio(_settings(context))
     for card in studio.registry.cards():
         size = f"{size_text(card.download.bytes)} download" if card.download else "no download"
-        state = studio.hub.state(card)
+        state = "demo for the sample scenes only" if card.demo else studio.hub.state(card)
         typer.echo(
-            f"{card.id:24} {card.title:28} {', '.join(card.prompts):20} {card.licence:14} {size}, {state}"
+            f"{card.id:28} {card.title:34} {', '.join(card.roles):30} {card.licence:14} {size}, {state}"
         )
     for name, reason in studio.registry.failures.items():
         typer.echo(f"{name:24} not available: {reason}", err=True)

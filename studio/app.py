@@ -28,13 +28,15 @@ class Shared:
     """What the tabs have in common on one page: the open project and image, and the tabs to switch between.
 
     ``project`` and ``image`` are kept in this person's browser, so that a reload goes on where it was.
-    What follows once a page has decided where it begins hangs on ``opened.then``.
+    What follows once a page has decided where it begins hangs on ``opened.then``; ``first_tab`` then names the
+    tab that its address leads to, which that tab shows when it is ready.
     """
 
     project: gr.BrowserState
     image: gr.BrowserState
     tabs: gr.Tabs
     page: gr.Blocks
+    first_tab: gr.State
     opened: Any = None
 
     def show(self, tab_id: str) -> gr.Tabs:
@@ -63,7 +65,7 @@ def build(studio: Studio) -> gr.Blocks:
 
     def begin(project: str, image: str, request: gr.Request) -> tuple[Any, ...]:
         first = opening(studio, project, image, dict(request.query_params), studio.person(request))
-        return first.project, first.image, gr.Tabs(selected=first.tab) if first.tab else gr.skip()
+        return first.project, first.image, first.tab or ""
 
     # Uploads and prepared downloads pass through Gradio's cache; a day later they are cleared away.
     with gr.Blocks(title=TITLE, fill_width=True, analytics_enabled=False, delete_cache=(3600, 86400)) as page:
@@ -71,10 +73,13 @@ def build(studio: Studio) -> gr.Blocks:
         # Made outside of the tabs: Gradio counts every child of gr.Tabs as a tab when it puts them in order.
         project = gr.BrowserState("", storage_key="onelabel-project", secret="onelabel")
         image = gr.BrowserState("", storage_key="onelabel-image", secret="onelabel")
+        first_tab = gr.State("")
         built: dict[str, Any] = {}
         with gr.Tabs(elem_id="onelabel-tabs") as tabs:
-            shared = Shared(project, image, tabs, page)
-            shared.opened = page.load(begin, [project, image], [project, image, tabs], show_progress="hidden")
+            shared = Shared(project, image, tabs, page, first_tab)
+            shared.opened = page.load(
+                begin, [project, image], [project, image, first_tab], show_progress="hidden"
+            )
             for module in find_tabs():
                 with gr.Tab(module.TITLE, id=module.TITLE.lower()) as tab:
                     built[module.TITLE.lower()] = module.build(studio, shared)

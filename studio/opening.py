@@ -32,7 +32,7 @@ def opening(studio: Studio, project: str, image: str, address: Mapping[str, str]
         except NotFound:
             pass
     mine = [p.id for p in store.projects(person)]
-    if store.meet(person) and not mine:
+    if store.meet(person) and not mine and studio.settings.sample:
         return Opening(sample_project(studio, person).id, "")
     if project not in mine:
         return Opening(mine[-1] if mine else "", "")

@@ -85,9 +85,12 @@ class Registry:
         return sorted(found, key=lambda card: (card.demo, card.rank, card.title))
 
     def instead_of(self, card: Card) -> Card | None:
-        """Return the best-ranked other card for the same work that needs no download, or None."""
+        """Return the best-ranked other card for the same work that needs no download, or None.
+
+        A demo model is no answer: it does the work on the sample scenes only.
+        """
         for other in self._alike(card):
-            if other.download is None:
+            if other.download is None and not other.demo:
                 return other
         return None
 

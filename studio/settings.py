@@ -25,7 +25,8 @@ def default_data_folder() -> Path:
 @dataclass(frozen=True)
 class Settings:
     """``people`` is "one" where whoever reaches the page is the same person (a studio on one's own machine),
-    "each" where every browser is a person with projects of his own (a shared link, a Space).
+    "each" where every browser is a person with projects of his own (a shared link, a Space). With ``sample``
+    each person finds the sample project at the first visit.
     """
 
     data: Path = field(default_factory=default_data_folder)
@@ -33,3 +34,4 @@ class Settings:
     people: Literal["one", "each"] = "one"
     max_file_size: str = "2gb"
     embedding_bytes: int | None = None
+    sample: bool = True

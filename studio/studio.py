@@ -79,7 +79,7 @@ class Studio:
         cards = self.registry.cards(role)
         if not cards:
             raise NotFound(f"No {role} is installed. Look at the Models tab for what could not be loaded.")
-        if self._is_sample(project_id):
+        if self.is_sample(project_id):
             cards = sorted(cards, key=lambda card: (card.download is None, not card.demo))
         for card in cards:
             state = self.hub.state(card)
@@ -87,7 +87,8 @@ class Studio:
                 return card
         return cards[0]
 
-    def _is_sample(self, project_id: str) -> bool:
+    def is_sample(self, project_id: str) -> bool:
+        """Say whether a project holds the drawn scenes, which demo models know."""
         try:
             return bool(project_id and self.store.project(project_id).settings.get(SAMPLE))
         except NotFound:

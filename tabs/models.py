@@ -33,7 +33,7 @@ def build(studio: Studio, shared: Shared) -> ModelsTab:
     with gr.Row():
         with gr.Column(scale=3, min_width=360):
             table = gr.Dataframe(
-                headers=["Model", "Takes", "Licence", "Size", "State"],
+                headers=["Model", "Does", "Takes", "Licence", "Size", "State"],
                 datatype="str",
                 interactive=False,
                 wrap=True,
@@ -87,10 +87,9 @@ def build(studio: Studio, shared: Shared) -> ModelsTab:
 def _row(studio: Studio, card: Card) -> list[str]:
     licence = card.licence + ("" if card.commercial else " (not for commercial use)")
     size = size_text(card.download.bytes) if card.download else "none"
-    state = {"ready": "downloaded", "absent": "not downloaded", "no download": "ready"}[
-        studio.hub.state(card)
-    ]
-    return [card.title, ", ".join(card.prompts), licence, size, state]
+    states = {"ready": "downloaded", "absent": "not downloaded", "no download": "ready"}
+    state = "demo: knows only the sample scenes" if card.demo else states[studio.hub.state(card)]
+    return [card.title, ", ".join(card.roles), ", ".join(card.prompts), licence, size, state]
 
 
 def _failures(studio: Studio) -> str:

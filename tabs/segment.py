@@ -35,7 +35,8 @@ class SegmentTab:
 
 def build(studio: Studio, shared: Shared) -> SegmentTab:
     cards = studio.registry.cards("segmenter")
-    remembered = gr.BrowserState("", storage_key="onelabel-segmenter", secret="onelabel")
+    # What this person chose, not what was taken for want of a choice.
+    chosen = gr.BrowserState("", storage_key="onelabel-segmenter", secret="onelabel")
     with gr.Row(elem_id="segment-bar", equal_height=True):
         model = gr.Dropdown(
             [(card.title, card.id) for card in cards],
@@ -55,19 +56,18 @@ def build(studio: Studio, shared: Shared) -> SegmentTab:
     def show_model(model_id: str) -> tuple[Any, ...]:
         card = _card(studio, model_id)
         if card is None:
-            return gr.HTML(), gr.HTML(""), gr.Button(visible=False), ""
+            return gr.HTML(), gr.HTML(""), gr.Button(visible=False)
         absent = studio.hub.state(card) == "absent"
         return (
             gr.HTML(model=card.id, model_title=card.title),
             gr.HTML(_about(studio, card)),
             gr.Button(_size("Download", card), visible=absent),
-            card.id,
         )
 
-    def first_model(remembered_id: str, project_id: str, request: gr.Request) -> Any:
-        asked = dict(request.query_params).get("model", "")
-        card = _card(studio, asked) or _card(studio, remembered_id)
-        return gr.Dropdown(value=(card or studio.default_model("segmenter", project_id)).id)
+    def first_model(chosen_id: str, project_id: str, request: gr.Request) -> tuple[Any, str]:
+        asked = _card(studio, dict(request.query_params).get("model", ""))
+        chosen_id = asked.id if asked else chosen_id
+        return gr.Dropdown(value=_model_for(studio, chosen_id, project_id).id), chosen_id
 
     async def fetch_model(model_id: str) -> AsyncIterator[tuple[Any, ...]]:
         card = _card(studio, model_id)
@@ -90,12 +90,12 @@ def build(studio: Studio, shared: Shared) -> SegmentTab:
         canvas = gr.HTML() if absent else gr.HTML(refresh=time.time_ns())
         return gr.HTML(_about(studio, card)), gr.Button(visible=absent), gr.Button(visible=False), canvas
 
-    def needed(event: gr.EventData) -> tuple[Any, Any]:
+    def needed(event: gr.EventData) -> tuple[Any, Any, Any]:
         wanted = event._data if isinstance(event._data, dict) else {}
         card = _card(studio, str(wanted.get("model") or ""))
         if card is None:
-            return gr.Dropdown(), 0
-        return gr.Dropdown(value=card.id), card.id if wanted.get("action") == "download" else ""
+            return gr.Dropdown(), 0, gr.skip()
+        return gr.Dropdown(value=card.id), card.id if wanted.get("action") == "download" else "", card.id
 
     def opened(event: gr.EventData) -> str:
         data = event._data if isinstance(event._data, dict) else {}
@@ -103,33 +103,42 @@ def build(studio: Studio, shared: Shared) -> SegmentTab:
 
     work = gr.State(None)
     fetching = [about, fetch, stop, canvas, work]
-    model.change(show_model, model, [canvas, about, fetch, remembered], **QUIET)
+    model.change(show_model, model, [canvas, about, fetch], **QUIET)
+    model.input(lambda model_id: model_id or "", model, chosen, **QUIET)
     to_fetch = gr.State("")
-    asked = canvas.need_model(needed, None, [model, to_fetch], **QUIET)
+    asked = canvas.need_model(needed, None, [model, to_fetch, chosen], **QUIET)
     fetch.click(fetch_model, model, fetching, **LONG)
     asked.then(fetch_model, to_fetch, fetching, **LONG)
     stop.click(lambda running: running.stop() if running else None, work, None, queue=False, **QUIET)
     # What the canvas opened is remembered, and never sent back to it: the person may be further by then.
     canvas.opened(opened, None, shared.image, trigger_mode="always_last", **QUIET)
-    shared.opened.then(first_model, [remembered, shared.project], model, **QUIET)
+    ready = shared.opened.then(first_model, [chosen, shared.project], [model, chosen], **QUIET)
+    # Not before the model is known: to be shown makes this tab open its image with one.
+    ready.then(
+        lambda name: shared.show(name) if name == "segment" else gr.skip(),
+        shared.first_tab,
+        shared.tabs,
+        **QUIET,
+    )
 
     built = SegmentTab(canvas)
 
     def connect(_others: dict[str, Any]) -> None:
-        def show_all(image_id: str, project_id: str, model_id: str, request: gr.Request) -> Any:
-            card = _card(studio, model_id)
+        def show_all(image_id: str, project_id: str, chosen_id: str, request: gr.Request) -> tuple[Any, Any]:
+            card = _model_for(studio, chosen_id, project_id)
             # All of it each time: until the tab is first shown the canvas is not there, and Gradio keeps only
             # the last update of a component that is not. Classes may have changed on the other tabs, too.
             now = time.time_ns()
             image = _image_to_open(studio, image_id, project_id, studio.person(request))
-            return gr.HTML(
+            shown = gr.HTML(
                 image=f"{image}#{now}" if image else "",  # the mark opens an image again that was set before
-                model=card.id if card else "",
-                model_title=card.title if card else "",
+                model=card.id,
+                model_title=card.title,
                 refresh=now,
             )
+            return shown, gr.Dropdown(value=card.id)
 
-        built.tab.select(show_all, [shared.image, shared.project, model], canvas, **QUIET)
+        built.tab.select(show_all, [shared.image, shared.project, chosen], [canvas, model], **QUIET)
 
     built.connect = connect
     return built
@@ -137,6 +146,14 @@ def build(studio: Studio, shared: Shared) -> SegmentTab:
 
 def _card(studio: Studio, model_id: str) -> Card | None:
     return next((c for c in studio.registry.cards("segmenter") if c.id == model_id), None)
+
+
+def _model_for(studio: Studio, chosen_id: str, project_id: str) -> Card:
+    """Return the model this person chose, else the best that works here; a demo only where it knows its way."""
+    card = _card(studio, chosen_id)
+    if card is None or (card.demo and not studio.is_sample(project_id)):
+        return studio.default_model("segmenter", project_id)
+    return card
 
 
 def _image_to_open(studio: Studio, image_id: str, project_id: str, person: str) -> str:

@@ -67,7 +67,7 @@ def studio(tmp_path: Path, disc: DiscSegmenter) -> Iterator:
     from studio.settings import Settings
     from studio.studio import Studio
 
-    made = Studio(Settings(tmp_path / "data"), registry=Registry([disc_card(disc)]))
+    made = Studio(Settings(tmp_path / "data", sample=False), registry=Registry([disc_card(disc)]))
     yield made
     made.close()
 

@@ -11,7 +11,7 @@ from studio.adapters import Card, Download
 from studio.errors import NotAllowed, NotFound
 from studio.registry import Registry
 from studio.settings import Settings
-from studio.studio import Studio
+from studio.studio import SAMPLE, Studio
 from tests.conftest import add_photograph, photograph
 from tests.fakes import disc_card
 
@@ -52,6 +52,36 @@ def test_the_default_is_the_best_model_that_works_now(tmp_path, hub, expected):
     studio = studio_with(tmp_path, hub)
     assert studio.default_model("segmenter").id == expected
     studio.close()
+
+
+@pytest.mark.parametrize(
+    ("reachable", "sample", "expected"),
+    [
+        (False, False, "classical"),
+        (False, True, "demo"),
+        (True, True, "best"),
+    ],
+)
+def test_a_demo_is_chosen_only_without_the_hub_and_first_only_for_its_own_scenes(
+    tmp_path, reachable: bool, sample: bool, expected: str
+):
+    cards = [
+        disc_card(card_id="best", rank=2, download=Download("a/best", 10)),
+        disc_card(card_id="classical", rank=9),
+        disc_card(card_id="demo", rank=1, demo=True),
+    ]
+    studio = Studio(Settings(tmp_path), registry=Registry(cards), hub=PretendHub(reachable))
+    project = studio.store.create_project("p", "ann")
+    studio.store.set_setting(project.id, SAMPLE, sample or None)
+    assert studio.default_model("segmenter", project.id).id == expected
+    assert studio.default_model("segmenter").id == ("best" if reachable else "classical")
+    assert [card.id for card in studio.registry.cards()][-1] == "demo"
+    studio.close()
+
+
+def test_a_demo_is_never_named_as_the_model_to_use_instead():
+    real = disc_card(card_id="real", download=Download("a/real", 10))
+    assert Registry([real, disc_card(card_id="demo", demo=True)]).instead_of(real) is None
 
 
 def test_nobody_is_nobody_where_everybody_has_his_own(tmp_path):

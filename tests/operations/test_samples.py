@@ -2,8 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
+
+import pytest
+
 from studio.opening import opening
 from studio.operations import samples
+
+
+@pytest.fixture
+def studio(studio):
+    studio.settings = dataclasses.replace(studio.settings, sample=True)
+    return studio
 
 
 def test_the_first_visit_opens_the_sample_with_scenes_and_photographs(studio):
@@ -59,3 +69,8 @@ def test_an_address_of_somebody_elses_image_opens_ones_own_project(studio):
     mine = studio.store.create_project("mine", "ann")
     begin = opening(studio, mine.id, "", {"image": image.id}, "ann")
     assert (begin.project, begin.image, begin.tab) == (mine.id, "", None)
+
+
+def test_a_host_may_leave_the_sample_out(studio):
+    studio.settings = dataclasses.replace(studio.settings, sample=False)
+    assert opening(studio, "", "", {}, "ann").project == ""
