@@ -8,7 +8,7 @@ from typing import Any
 
 import gradio as gr
 
-from studio.adapters import Card
+from studio.adapters import Card, Role
 from studio.app import Shared
 from studio.devices import size_text
 from studio.errors import StudioError
@@ -17,6 +17,19 @@ from tabs._work import QUIET
 
 TITLE = "Models"
 ORDER = 90
+
+# What a person gets from a model of each role.
+GIVES: dict[Role, str] = {
+    "segmenter": "masks from clicks and boxes",
+    "detector": "boxes of its own classes",
+    "text-detector": "boxes from words",
+    "example-detector": "boxes from an example",
+    "semantic": "a class for every pixel",
+    "pose": "keypoints in a box",
+    "matter": "alpha from a trimap",
+    "embedder": "pictures ranked by words",
+    "answerer": "answers and captions",
+}
 
 
 @dataclass
@@ -30,16 +43,18 @@ def build(studio: Studio, shared: Shared) -> ModelsTab:
         "Every model is loaded when it is first used and shares one device with the others. "
         "The one not used for longest leaves first when room is needed."
     )
+    table = gr.Dataframe(
+        headers=["Model", "Gives", "Licence", "Size", "State"],
+        column_widths=["24%", "28%", "18%", "10%", "20%"],
+        datatype="str",
+        interactive=False,
+        wrap=True,
+        label="All models",
+        max_height=420,
+        elem_id="models-all",
+    )
     with gr.Row():
-        with gr.Column(scale=3, min_width=360):
-            table = gr.Dataframe(
-                headers=["Model", "Does", "Takes", "Licence", "Size", "State"],
-                datatype="str",
-                interactive=False,
-                wrap=True,
-                label="All models",
-            )
-        with gr.Column(scale=2, min_width=300):
+        with gr.Column(scale=1, min_width=300):
             loaded = gr.Dataframe(
                 headers=["Loaded", "Memory", "Device", "In use"],
                 datatype="str",
@@ -51,6 +66,7 @@ def build(studio: Studio, shared: Shared) -> ModelsTab:
                 which = gr.Dropdown([], label="Unload", show_label=False, container=False, scale=2)
                 unload = gr.Button("Unload", scale=0, min_width=110)
                 refresh = gr.Button("Refresh", scale=0, min_width=110)
+        with gr.Column(scale=1, min_width=300):
             events = gr.Textbox(label="What the pool decided", lines=8, max_lines=8, interactive=False)
     gr.Markdown(_failures(studio))
 
@@ -58,7 +74,7 @@ def build(studio: Studio, shared: Shared) -> ModelsTab:
         here = studio.pool.loaded()
         choices = [(m.title, m.id) for m in here]
         return (
-            [_row(studio, card) for card in studio.registry.cards()],
+            [_row(studio, card) for card in _by_work(studio.registry.cards())],
             [[m.title, size_text(m.bytes), m.device, "yes" if m.pins else ""] for m in here],
             gr.Dropdown(choices=choices, value=choices[0][1] if choices else None),
             "\n".join(
@@ -89,7 +105,12 @@ def _row(studio: Studio, card: Card) -> list[str]:
     size = size_text(card.download.bytes) if card.download else "none"
     states = {"ready": "downloaded", "absent": "not downloaded", "no download": "ready"}
     state = "demo: knows only the sample scenes" if card.demo else states[studio.hub.state(card)]
-    return [card.title, ", ".join(card.roles), ", ".join(card.prompts), licence, size, state]
+    return [card.title, "; ".join(GIVES[role] for role in card.roles), licence, size, state]
+
+
+def _by_work(cards: list[Card]) -> list[Card]:
+    """Return the cards of the same work together, each group in the order it is offered."""
+    return sorted(cards, key=lambda card: list(GIVES).index(card.roles[0]))
 
 
 def _failures(studio: Studio) -> str:

@@ -15,7 +15,7 @@ from studio import images
 from studio.annotations import Annotation, Mask
 from studio.errors import StudioError
 from studio.project import Change, Project
-from studio.scenes import Scene, still_life
+from studio.scenes import CLASSES, Scene, still_life
 from studio.studio import SAMPLE, Studio
 
 NAME = "Sample: still lifes"
@@ -47,6 +47,8 @@ def sample_project(studio: Studio, person: str) -> Project:
     store = studio.store
     made = store.create_project(NAME, person)
     store.set_setting(made.id, SAMPLE, True, person=person)
+    for name in CLASSES:
+        store.add_class(made.id, name)
     for sample in _samples():
         derived = images.derive(sample.data, sample.name)
         record, _ = store.add_image(

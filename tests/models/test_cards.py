@@ -66,3 +66,9 @@ def test_reading_the_cards_loads_nothing_heavy():
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_every_kind_of_work_has_words_on_the_models_page():
+    from tabs.models import GIVES
+
+    assert set(GIVES) == set(PROTOCOLS)
