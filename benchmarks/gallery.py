@@ -59,7 +59,11 @@ def main() -> None:
     arguments = parser(__doc__).parse_args()
     blocks = longest_blocks(10_000, 3 if arguments.quick else 7)
     figures = {"longest_block_ms_10k": median(blocks)}
-    print(table(["figure", "value", "bar"], [("longest_block_ms_10k", figures["longest_block_ms_10k"], "≤ 200")]))
+    print(
+        table(
+            ["figure", "value", "bar"], [("longest_block_ms_10k", figures["longest_block_ms_10k"], "≤ 200")]
+        )
+    )
     save(figures, arguments.json)
 
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from models._demo import demo_cards
 from studio.adapters import Candidate, Card, Download, Embedding
 from studio.annotations import Mask, Prompt
 from studio.errors import BadInput
@@ -284,8 +285,10 @@ def _card(size: str, title: str, download: int, memory: int, rank: int, note: st
     )
 
 
+TINY = _card("tiny", "tiny", 155_900_000, 900_000_000, 10, "The quickest of SAM 2.1.")
+
 CARDS = [
-    _card("tiny", "tiny", 155_900_000, 900_000_000, 10, "The quickest of SAM 2.1."),
+    TINY,
     _card("small", "small", 184_300_000, 1_000_000_000, 11, "A little finer than tiny."),
     _card(
         "base-plus", "base+", 323_500_000, 1_300_000_000, 12, "Finer outlines; about twice as slow as tiny."
@@ -306,4 +309,5 @@ CARDS = [
         note="SAM 2 made small enough for telephones: opens an image several times faster on a processor.",
         rank=14,
     ),
+    *demo_cards("sam2", TINY, title="Demo SAM 2.1"),
 ]

@@ -20,6 +20,8 @@ def save(model: Any, folder: Path, *parts: Any, half: bool = True) -> None:
     copied.save_pretrained(folder)
     for part in parts:
         part.save_pretrained(folder)
+    for path in folder.iterdir():
+        path.chmod(0o644)  # weights are written for their owner alone
 
 
 def describe(folder: Path, *, trained_by: str, seconds: float, scores: Mapping[str, float]) -> None:

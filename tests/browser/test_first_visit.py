@@ -33,7 +33,9 @@ def first_visit(browser, tmp_path, serve):
 
     cards = [
         disc_card(DiscSegmenter(), "real", title="Real", download=Download("a/real", 10)),
-        disc_card(DiscSegmenter(), "demo", title="Demo disc", demo=True, note="Knows only the sample scenes."),
+        disc_card(
+            DiscSegmenter(), "demo", title="Demo disc", demo=True, note="Knows only the sample scenes."
+        ),
         disc_card(DiscSegmenter(), "classical", title="Classical"),
     ]
     studio = Studio(Settings(tmp_path / "data"), registry=Registry(cards), hub=NoHub())

@@ -147,7 +147,9 @@ def test_every_browser_has_its_own_projects_where_the_studio_is_shared(browser, 
     from studio.studio import Studio
     from tests.fakes import disc_card
 
-    studio = Studio(Settings(tmp_path / "shared", people="each", sample=False), registry=Registry([disc_card(disc)]))
+    studio = Studio(
+        Settings(tmp_path / "shared", people="each", sample=False), registry=Registry([disc_card(disc)])
+    )
     address = serve(asgi(studio))
     pages = []
     for _ in range(2):

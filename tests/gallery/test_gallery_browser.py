@@ -17,7 +17,6 @@ from tests.gallery.crowd import fill
 pytestmark = pytest.mark.browser
 
 
-
 @pytest.fixture
 def open_page(studio, serve, browser):
     context = browser.new_context(viewport={"width": 1280, "height": 800}, accept_downloads=True)

@@ -1,0 +1,1 @@
+"""What the YOLO family needs beside its adapter: the package itself, and its checkpoints."""

@@ -1,0 +1,209 @@
+"""Reading YOLO checkpoints: safetensors with a config.json, and ultralytics' own pickles without running them."""
+
+from __future__ import annotations
+
+import json
+import pickle
+import re
+import struct
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from models._yolo.package import ultralytics
+from studio.errors import BadInput
+
+SIDE = 640  # what ultralytics takes where a checkpoint does not say
+MOST_CLASSES = 10_000
+
+# What a checkpoint of ultralytics may name. Its network is a pickled object made of the first two; the others
+# come with what it says of its training.
+NAMED = re.compile(
+    r"torch\.nn\.modules\.\w+\.\w+"
+    r"|ultralytics\.(nn|utils|yolo)\.[\w.]+"
+    r"|numpy\.(dtype|_?core\.multiarray\.scalar)"
+    r"|pathlib\.(_local\.)?(Posix|Windows|PurePosix|PureWindows)?Path"
+    r"|builtins\.getattr"
+)
+UNREADABLE = (
+    RuntimeError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    LookupError,
+    EOFError,
+    AssertionError,
+    pickle.UnpicklingError,
+    struct.error,
+)
+_allowing = threading.Lock()  # which names torch allows is one list for the whole process
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A network's description and weights. ``architecture`` is the name of one of ultralytics' own files."""
+
+    architecture: str
+    names: tuple[str, ...]
+    side: int
+    tensors: Mapping[str, Any]
+
+
+class Husk:
+    """Stands in for everything a pickle names: keeps what was saved of it, and can do nothing."""
+
+    def __init__(self, *_: Any, **__: Any) -> None:
+        pass
+
+    def __setstate__(self, state: Any) -> None:
+        self.state = state
+
+
+def read(folder: Path, file: str | None) -> Checkpoint:
+    """Read the folder of a card: ``file`` is a pickle of ultralytics; None asks for config.json and safetensors.
+
+    Raises BadInput that says what is wrong with them.
+    """
+    return read_pickle(folder / file) if file else read_safetensors(folder)
+
+
+def read_safetensors(folder: Path) -> Checkpoint:
+    """Read model.safetensors, and config.json with "architecture", "names" and "side"."""
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        config = json.loads((folder / "config.json").read_text("utf-8"))
+        tensors = load_file(folder / "model.safetensors")
+        return Checkpoint(config["architecture"], _names(config["names"]), _side(config["side"]), tensors)
+    except (OSError, ValueError, LookupError, TypeError, SafetensorError) as error:
+        raise BadInput(
+            f"The model in {folder.name} cannot be read: {type(error).__name__} {error}."
+        ) from None
+
+
+def read_pickle(path: Path) -> Checkpoint:
+    """Read a .pt file as ultralytics saves it, taking names and tensors from it and running nothing of it.
+
+    Torch's restricted loader keeps out whatever is not allowed by name. Its classes are not let in either,
+    for some of them run text that they are given (a network's "activation"): each name stands for a Husk,
+    from which the tensors are collected, and the network is built anew from ultralytics' own description.
+    """
+    import torch
+
+    try:
+        with _allowing, _nothing_allowed():
+            named = torch.serialization.get_unsafe_globals_in_checkpoint(path)
+            strange = sorted(name for name in named if not NAMED.fullmatch(name))
+            if strange:
+                raise BadInput(
+                    f"{path.name} was not opened: it asks to run {', '.join(strange[:5])}, which no YOLO checkpoint "
+                    "needs. Take the file from Ultralytics, or from somebody you trust."
+                )
+            with torch.serialization.safe_globals([(Husk, name) for name in named]):
+                saved = torch.load(path, map_location="cpu", weights_only=True)
+        return _described(saved)
+    except UNREADABLE as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise BadInput(
+            f"{path.name} is no checkpoint of ultralytics, or is damaged: {reason[:200]}"
+        ) from None
+    except OSError as error:
+        raise BadInput(f"{path.name} cannot be read: {error.strerror}.") from None
+
+
+def build(checkpoint: Checkpoint) -> Any:
+    """Return the network, float32, in evaluation mode, its normalisations folded into the convolutions.
+
+    Raises BadInput where the weights are not those of that network.
+    """
+    network = blank(checkpoint.architecture, len(checkpoint.names))
+    try:
+        network.load_state_dict({name: tensor.float() for name, tensor in checkpoint.tensors.items()})
+    except RuntimeError as error:
+        reason = " ".join(str(error).split())[:300]
+        raise BadInput(f"These are not the weights of {checkpoint.architecture}: {reason}") from None
+    return network.eval().fuse(verbose=False)
+
+
+def blank(architecture: str, classes: int) -> Any:
+    """Return a network of ultralytics' own description with random weights, ready to be trained.
+
+    Raises BadInput for a name that is none of YOLO11's.
+    """
+    import yaml
+
+    known = re.fullmatch(r"(yolo11)([nsmlx])(-seg)?\.yaml", str(architecture))
+    if known is None:
+        raise BadInput(
+            f"“{architecture}” is no YOLO11; there is yolo11n.yaml to yolo11x.yaml, and each with -seg."
+        )
+    package = ultralytics()
+    family, scale, segments = known.groups()
+    folder = Path(package.__file__).parent / "cfg" / "models" / "11"
+    description = yaml.safe_load((folder / f"{family}{segments or ''}.yaml").read_text("utf-8"))
+    tasks = package.nn.tasks
+    kind = tasks.SegmentationModel if segments else tasks.DetectionModel
+    return kind({**description, "scale": scale}, nc=classes, verbose=False)
+
+
+@contextmanager
+def _nothing_allowed() -> Iterator[None]:
+    """Take back for a while what other code of the process has allowed torch to load."""
+    import torch
+
+    others = torch.serialization.get_safe_globals()
+    torch.serialization.clear_safe_globals()
+    try:
+        yield
+    finally:
+        torch.serialization.add_safe_globals(others)
+
+
+def _described(saved: dict[str, Any]) -> Checkpoint:
+    """Return what matters of a checkpoint made of husks."""
+    network = _state(saved.get("ema") or saved.get("model"))
+    tensors = dict(_tensors(network, set()))
+    segments = any(".proto." in name for name in tensors)
+    architecture = f"yolo11{network['yaml']['scale']}{'-seg' if segments else ''}.yaml"
+    side = (saved.get("train_args") or {}).get("imgsz", SIDE)
+    return Checkpoint(architecture, _names(network["names"]), _side(side), tensors)
+
+
+def _state(husk: Any) -> dict[str, Any]:
+    if not isinstance(husk, Husk) or not isinstance(husk.__dict__.get("state"), dict):
+        raise ValueError("it holds no network")
+    return husk.state
+
+
+def _tensors(module: dict[str, Any], seen: set[int], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the parameters and buffers of a module and of all below it, by the names of a state dict."""
+    import torch
+
+    fleeting = module.get("_non_persistent_buffers_set") or ()
+    for kind in ("_parameters", "_buffers"):
+        for name, tensor in (module.get(kind) or {}).items():
+            if isinstance(tensor, torch.Tensor) and name not in fleeting:
+                yield f"{prefix}{name}", tensor.detach()
+    for name, child in (module.get("_modules") or {}).items():
+        if child is not None and id(child) not in seen:  # a module inside itself would have no end
+            seen.add(id(child))
+            yield from _tensors(_state(child), seen, f"{prefix}{name}.")
+
+
+def _names(saved: Any) -> tuple[str, ...]:
+    if isinstance(saved, Mapping):
+        saved = (
+            [saved[number] for number in range(len(saved))] if set(saved) == set(range(len(saved))) else None
+        )
+    if not isinstance(saved, list | tuple) or not 0 < len(saved) <= MOST_CLASSES:
+        raise BadInput(f"A YOLO needs a list of 1 to {MOST_CLASSES} class names; this one has none.")
+    return tuple(str(name) for name in saved)
+
+
+def _side(saved: Any) -> int:
+    side = max(saved, default=SIDE) if isinstance(saved, list | tuple) else saved
+    return side if isinstance(side, int) and 32 <= side <= 4096 else SIDE

@@ -1,0 +1,299 @@
+"""OWLv2 and OWL-ViT: things found by a phrase or by an example, through transformers.
+
+Every patch of the image proposes a box and a vector; a phrase or an example is a vector too, and what lies close is
+found (Minderer et al., Simple Open-Vocabulary Object Detection with Vision Transformers, 2022, and Scaling
+Open-Vocabulary Object Detection, 2023).
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from models._demo import demo_cards
+from models._owl import Seen, check, cut, digest, found, query, read_map, shrunk, unit
+from studio.adapters import Card, Detection, Download, Example
+from studio.errors import BadInput
+
+PATCHES = 16_384  # patches that go through the network together: four images of OWLv2 base
+PHRASES = 64  # phrases a pass
+KEPT_BYTES = 96_000_000  # what the latest images made, kept for the next phrase or example
+KEPT_PHRASES = 2_000
+COARSER = 4  # an image larger than this many times the input is made smaller before it is blurred and resized
+
+
+@dataclass(frozen=True)
+class OwlOptions:
+    overlap: float = field(
+        default=0.5,
+        metadata={
+            "help": "Of two boxes of one phrase that overlap more than this, the weaker goes. 1 keeps all.",
+            "min": 0.1,
+            "max": 1.0,
+            "step": 0.05,
+        },
+    )
+    blend: bool = field(
+        default=False,
+        metadata={"help": "Look for the mean of several examples, rather than for what is like any of them."},
+    )
+    cut_out: bool = field(
+        default=False,
+        metadata={
+            "help": "Show the model each example cut out, rather than in its image. Slower and mostly worse."
+        },
+    )
+    full_precision: bool = field(
+        default=False,
+        metadata={"help": "Compute in 32 bits on a graphics card too. Slower; boxes hardly differ."},
+    )
+
+
+class OwlDetector:
+    """A text and example detector over ``Owlv2ForObjectDetection`` or ``OwlViTForObjectDetection``.
+
+    An image is encoded once for all phrases, and the latest few stay for the next question. On a graphics card the
+    encoder computes in bfloat16 and the small heads, which place the boxes, in float32.
+    """
+
+    def __init__(
+        self, model: Any, processor: Any, tokenizer: Any, device: str, options: OwlOptions = OwlOptions()
+    ) -> None:
+        import torch
+
+        self._model = model.to(device).eval()
+        self._processor, self._tokenizer = processor, tokenizer
+        self._device = torch.device(device)
+        halves = self._device.type == "cuda" and not options.full_precision
+        self._bf16 = halves and torch.cuda.is_bf16_supported(including_emulation=False)
+        self._options = options
+        # OWLv2 pads an image to a square below and to the right; OWL-ViT stretches it.
+        self._padded = hasattr(model, "owlv2")
+        self._core = model.owlv2 if self._padded else model.owlvit
+        vision = model.config.vision_config
+        self._limit = COARSER * vision.image_size
+        self._batch = max(1, PATCHES // (vision.image_size // vision.patch_size) ** 2)
+        self._longest_text = int(model.config.text_config.max_position_embeddings)
+        self._seen: OrderedDict[bytes, Seen] = OrderedDict()
+        self._read: OrderedDict[str, Any] = OrderedDict()
+        self._lock = threading.Lock()
+
+    def detect_text(
+        self, images: Sequence[np.ndarray], phrases: Sequence[str], *, floor: float = 0.05
+    ) -> list[list[Detection]]:
+        """Return the detections of each image, best first; a box goes to the phrase that fits it best.
+
+        Raises BadInput for a phrase without a letter, or an image that is not uint8 of shape (height, width, 3).
+        """
+        import torch
+
+        check(images)
+        phrases = list(dict.fromkeys(phrases))
+        if any(not phrase.strip() for phrase in phrases):
+            raise BadInput("A phrase is empty. Write what to look for, such as “a red apple”.")
+        if not phrases:
+            return [[] for _ in images]
+        answers = []
+        with torch.inference_mode():
+            queries = self._embed_phrases(phrases)
+            for image, seen in zip(images, self._look(images), strict=True):
+                logits, labels = seen.logits(queries).max(dim=1)
+                keep = torch.sigmoid(logits) >= floor
+                answers.append(self._answer(image, seen, logits, labels, keep, phrases))
+        return answers
+
+    def detect_like(
+        self, images: Sequence[np.ndarray], examples: Sequence[Example], *, floor: float = 0.05
+    ) -> list[list[Detection]]:
+        """Return the detections of each image, best first, without a name.
+
+        What is nearer to a negative example than to every positive one is left out. Raises BadInput where no example
+        is positive, or where one lies outside its image.
+        """
+        import torch
+
+        check([*images, *(e.image for e in examples)])
+        if not any(e.positive for e in examples):
+            raise BadInput("Give at least one example of what to look for.")
+        answers = []
+        with torch.inference_mode():
+            queries = self._embed_examples(examples)
+            positive = torch.tensor([e.positive for e in examples], device=self._device)
+            likes, unlikes = queries[positive], queries[~positive]
+            sought = unit(likes.mean(0, keepdim=True)) if self._options.blend else likes
+            for image, seen in zip(images, self._look(images), strict=True):
+                logits = seen.logits(sought).max(dim=1).values
+                keep = torch.sigmoid(logits) >= floor
+                if len(unlikes):
+                    vectors = unit(seen.vectors)
+                    keep &= (vectors @ likes.T).amax(1) >= (vectors @ unlikes.T).amax(1)
+                answers.append(self._answer(image, seen, logits, torch.zeros_like(logits).long(), keep, [""]))
+        return answers
+
+    def _look(self, images: Sequence[np.ndarray]) -> Iterator[Seen]:
+        """Yield what the encoder makes of each image, a batch at a time, encoding only what is new."""
+        for start in range(0, len(images), self._batch):
+            some = images[start : start + self._batch]
+            keys = [digest(image) for image in some]
+            part = dict(zip(keys, some, strict=True))
+            with self._lock:
+                known = {key: self._seen[key] for key in part if key in self._seen}
+            new = [key for key in part if key not in known]
+            if new:
+                known.update(zip(new, self._encode([part[key] for key in new]), strict=True))
+            with self._lock:
+                for key in part:
+                    self._seen[key] = known[key]
+                    self._seen.move_to_end(key)
+                while len(self._seen) > 1 and sum(s.nbytes for s in self._seen.values()) > KEPT_BYTES:
+                    self._seen.popitem(last=False)
+            yield from (known[key] for key in keys)
+
+    def _encode(self, images: Sequence[np.ndarray]) -> list[Seen]:
+        import torch
+
+        pixels = [
+            self._processor(
+                shrunk(image, self._limit),
+                return_tensors="pt",
+                input_data_format="channels_last",
+                device=self._device,
+            )["pixel_values"]
+            for image in images
+        ]
+        with self._precision():
+            maps = self._model.image_embedder(torch.cat(pixels).to(self._device))[0].float()
+        return read_map(self._model, maps)
+
+    def _embed_phrases(self, phrases: Sequence[str]) -> Any:
+        """Return unit vectors (m, d), reading only phrases that are new, a pass of them at a time."""
+        import torch
+
+        with self._lock:
+            known = {p: self._read[p] for p in phrases if p in self._read}
+        new = [p for p in phrases if p not in known]
+        for start in range(0, len(new), PHRASES):
+            part = new[start : start + PHRASES]
+            tokens = self._tokenizer(
+                part, padding=True, truncation=True, max_length=self._longest_text, return_tensors="pt"
+            ).to(self._device)
+            made = self._core.get_text_features(
+                input_ids=tokens["input_ids"], attention_mask=tokens["attention_mask"]
+            )
+            known.update(zip(part, unit(made.pooler_output.float()), strict=True))
+        with self._lock:
+            self._read.update((p, known[p].clone()) for p in new)
+            while len(self._read) > KEPT_PHRASES:
+                self._read.popitem(last=False)
+        return torch.stack([known[p] for p in phrases])
+
+    def _embed_examples(self, examples: Sequence[Example]) -> Any:
+        """Return unit vectors (m, d): each that of the patch which sees its example as one thing."""
+        import torch
+
+        boxes = []
+        for e in examples:
+            box = e.box.clipped(e.image.shape[1], e.image.shape[0])
+            if not box.area:
+                raise BadInput("An example lies outside its image, or its box has no area.")
+            boxes.append(box)
+        if self._options.cut_out:
+            cuts = [cut(e.image, box) for e, box in zip(examples, boxes, strict=True)]
+            queries = [query(seen, None) for seen in self._look(cuts)]
+        else:
+            looked = self._look([e.image for e in examples])
+            queries = [
+                query(seen, torch.tensor(b.xyxy, device=self._device) / self._scale(e.image))
+                for seen, b, e in zip(looked, boxes, examples, strict=True)
+            ]
+        return unit(torch.stack(queries))
+
+    def _answer(
+        self, image: np.ndarray, seen: Seen, logits: Any, labels: Any, keep: Any, names: Sequence[str]
+    ) -> list[Detection]:
+        corners = (seen.corners * self._scale(image))[keep]
+        return found(corners, logits[keep], labels[keep], image, names, self._options.overlap)
+
+    def _scale(self, image: np.ndarray) -> Any:
+        """Return the pixels (4,) that the network's square stands for."""
+        import torch
+
+        height, width = image.shape[:2]
+        side = max(height, width)
+        sides = [side, side] if self._padded else [width, height]
+        return torch.tensor(sides * 2, dtype=torch.float32, device=self._device)
+
+    def _precision(self) -> AbstractContextManager[Any]:
+        import torch
+
+        return torch.autocast(self._device.type, dtype=torch.bfloat16) if self._bf16 else nullcontext()
+
+
+def load(folder: str | None, device: str, options: OwlOptions) -> OwlDetector:
+    """Load an OWLv2 or OWL-ViT, whichever the folder holds, with its image processor and tokenizer."""
+    import torch
+    from transformers import AutoImageProcessor, AutoModelForZeroShotObjectDetection, AutoTokenizer
+
+    model = AutoModelForZeroShotObjectDetection.from_pretrained(
+        folder, dtype=torch.float32, local_files_only=True
+    )
+    model.requires_grad_(False)
+    processor = AutoImageProcessor.from_pretrained(folder, local_files_only=True)
+    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
+    return OwlDetector(model, processor, tokenizer, device, options)
+
+
+def _card(id: str, title: str, hub_id: str, parameters: int, rank: int, note: str) -> Card:
+    return Card(
+        id=id,
+        title=title,
+        family="OWLv2",
+        roles=("text-detector", "example-detector"),
+        prompts=("text", "reference"),
+        licence="Apache-2.0",
+        load=load,
+        memory_bytes=4 * parameters + 1_000_000_000,
+        download=Download(
+            hub_id, 4 * parameters + 4_000_000, patterns=("*.json", "model*.safetensors", "merges.txt")
+        ),
+        options=OwlOptions,
+        note=note,
+        rank=rank,
+    )
+
+
+OWLV2_BASE = _card(
+    "owlv2-base",
+    "OWLv2 base",
+    "google/owlv2-base-patch16-ensemble",
+    153_971_464,
+    20,
+    "Finds what a phrase names, or what is like an example.",
+)
+
+CARDS = [
+    OWLV2_BASE,
+    _card(
+        "owlv2-large",
+        "OWLv2 large",
+        "google/owlv2-large-patch14-ensemble",
+        437_610_760,
+        21,
+        "Finds more, above all rare things; best with a graphics card.",
+    ),
+    _card(
+        "owlvit-base",
+        "OWL-ViT base",
+        "google/owlvit-base-patch32",
+        153_231_879,
+        22,
+        "The quickest, with the coarsest grid: for large things.",
+    ),
+    *demo_cards("owlv2", OWLV2_BASE, title="Demo OWLv2"),
+]

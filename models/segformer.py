@@ -1,0 +1,170 @@
+"""SegFormer and other networks that give every pixel a class, through transformers.
+
+Pixels go in and classes come out as transformers' own image processor of the checkpoint does it (Xie et al.,
+SegFormer: Simple and Efficient Design for Semantic Segmentation with Transformers, 2021).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import numpy as np
+
+from models._demo import demo_cards
+from studio.adapters import Card, Download, NoOptions
+from studio.errors import BadInput
+
+BATCH = 8  # images that go through the network together
+BAND = 64_000_000  # bytes of enlarged class scores held at a time
+
+
+class PixelClassifier:
+    """A semantic segmenter over a model of ``AutoModelForSemanticSegmentation`` and its image processor.
+
+    ``names`` are the model's own classes. On a graphics card the network computes in bfloat16.
+    """
+
+    def __init__(self, model: Any, processor: Any, device: str = "cpu") -> None:
+        import torch
+
+        self._model = model.to(device).eval()
+        self._processor = processor
+        self._device = torch.device(device)
+        cuda = self._device.type == "cuda"
+        self._bf16 = cuda and torch.cuda.is_bf16_supported(including_emulation=False)
+        labels = model.config.id2label
+        self.names = tuple(str(labels[i]) for i in range(len(labels)))
+
+    def classify_pixels(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Return for each image its class numbers, uint16 of shape (height, width).
+
+        Raises BadInput where one is not uint8 of shape (height, width, 3).
+        """
+        import torch
+
+        for image in images:
+            if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
+                raise BadInput(
+                    f"An image must be uint8 of shape (height, width, 3); got {image.dtype} {image.shape}."
+                )
+        found: list[np.ndarray] = []
+        with torch.inference_mode():
+            for start in range(0, len(images), BATCH):
+                part = images[start : start + BATCH]
+                for scores, image in zip(self._scores(part), part, strict=True):
+                    found.append(_classes(scores, image.shape[0], image.shape[1]))
+        return found
+
+    def _scores(self, images: Sequence[np.ndarray]) -> list[Any]:
+        """Return each image's class scores, float32 of shape (classes, h, w), smaller than the image."""
+        import torch
+
+        pixels = [
+            self._processor(image, return_tensors="pt", input_data_format="channels_last")["pixel_values"]
+            for image in images
+        ]
+        by_size: dict[tuple[int, ...], list[int]] = {}  # some processors keep the aspect
+        for i, one in enumerate(pixels):
+            by_size.setdefault(tuple(one.shape), []).append(i)
+        scores: list[Any] = [None] * len(images)
+        for members in by_size.values():
+            with self._precision():
+                logits = self._model(torch.cat([pixels[i] for i in members]).to(self._device)).logits
+            for i, one in zip(members, logits.float(), strict=True):
+                scores[i] = one
+        return scores
+
+    def _precision(self) -> AbstractContextManager[Any]:
+        import torch
+
+        return torch.autocast(self._device.type, dtype=torch.bfloat16) if self._bf16 else nullcontext()
+
+
+def _classes(scores: Any, height: int, width: int) -> np.ndarray:
+    """Return the best class of every pixel, as bilinear enlargement and argmax give it.
+
+    Done in bands of rows: 150 classes of a 12-megapixel photograph would take 7 GB at once.
+    """
+    import torch
+
+    classes, rows, _ = scores.shape
+    at = ((torch.arange(height, device=scores.device) + 0.5) * (rows / height) - 0.5).clamp(0, rows - 1)
+    above = at.floor().long()
+    below = (above + 1).clamp(max=rows - 1)
+    share = (at - above)[None, :, None]
+    band = max(1, BAND // (4 * classes * width))
+    answer = np.empty((height, width), np.uint16)
+    for y in range(0, height, band):
+        part = slice(y, y + band)
+        mixed = torch.lerp(scores[:, above[part]], scores[:, below[part]], share[:, part])
+        wide = torch.nn.functional.interpolate(
+            mixed[None], (mixed.shape[1], width), mode="bilinear", align_corners=False
+        )
+        answer[part] = wide[0].argmax(0).to("cpu", torch.int32).numpy()
+    return answer
+
+
+def load(folder: str | None, device: str, options: NoOptions) -> PixelClassifier:
+    import torch
+    import transformers
+
+    model = transformers.AutoModelForSemanticSegmentation.from_pretrained(
+        folder, dtype=torch.float32, local_files_only=True
+    )
+    model.requires_grad_(False)
+    processor = transformers.AutoImageProcessor.from_pretrained(folder, local_files_only=True)
+    return PixelClassifier(model, processor, device)
+
+
+def _segformer(size: str, side: int, download: int, memory: int, rank: int, revision: str, note: str) -> Card:
+    return Card(
+        id=f"segformer-{size}",
+        title=f"SegFormer {size.upper()}",
+        family="SegFormer",
+        roles=("semantic",),
+        prompts=(),
+        licence="NVIDIA Source Code License for SegFormer (non-commercial)",
+        load=load,
+        memory_bytes=memory,
+        # Where the revision is a pull request, it is the hub's own conversion to safetensors, never merged.
+        download=Download(
+            f"nvidia/segformer-{size}-finetuned-ade-{side}-{side}", download, revision, patterns=FILES
+        ),
+        commercial=False,
+        note=note,
+        rank=rank,
+    )
+
+
+def _upernet(size: str, download: int, memory: int, rank: int, note: str) -> Card:
+    return Card(
+        id=f"upernet-convnext-{size}",
+        title=f"UperNet ConvNeXt {size}",
+        family="UperNet",
+        roles=("semantic",),
+        prompts=(),
+        licence="MIT",
+        load=load,
+        memory_bytes=memory,
+        download=Download(f"openmmlab/upernet-convnext-{size}", download, patterns=FILES),
+        note=note + " The weights are free to use; the images of ADE20K behind them are for research.",
+        rank=rank,
+    )
+
+
+FILES = ("*.json", "model*.safetensors")
+B0 = _segformer(
+    "b0", 512, 15_100_000, 300_000_000, 20, "main", "150 classes of indoor and outdoor scenes; the quickest."
+)
+CARDS = [
+    _upernet("tiny", 241_000_000, 900_000_000, 10, "150 classes of indoor and outdoor scenes."),
+    _upernet("base", 489_000_000, 1_500_000_000, 11, "150 classes of indoor and outdoor scenes; finer."),
+    B0,
+    _segformer("b1", 512, 54_900_000, 400_000_000, 21, "refs/pr/2", "150 classes; finer than B0."),
+    _segformer("b2", 512, 110_000_000, 600_000_000, 22, "refs/pr/2", "150 classes; finer than B1."),
+    _segformer("b4", 512, 256_600_000, 1_000_000_000, 23, "refs/pr/3", "150 classes; finer than B2, slow."),
+    _segformer("b5", 640, 339_000_000, 1_300_000_000, 24, "refs/pr/3", "150 classes; the finest, slow."),
+    *demo_cards("segformer", B0, title="Demo SegFormer"),
+]
