@@ -41,7 +41,11 @@ class Cycle:
     edges: float
 
 
-CYCLES = (Cycle(2200, 1.5e-3, 0.4, 0.0), Cycle(1600, 1.2e-3, 0.2, 1.0))
+CYCLES = (
+    Cycle(2200, 1.5e-3, 0.4, 0.0),
+    Cycle(1600, 1.2e-3, 0.2, 1.0),
+    Cycle(700, 8e-4, 0.2, 1.0),
+)
 SURE, SLIGHT = (
     0.3,
     0.04,
