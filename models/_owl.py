@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from models._images import check_image
 from studio.adapters import Detection
 from studio.annotations import Box
-from studio.errors import BadInput
 
 NEAR_BEST = 0.8  # share of the best overlap at which a box still is that of the example
 
@@ -85,10 +85,7 @@ def unit(vectors: Any) -> Any:
 
 def check(images: Sequence[np.ndarray]) -> None:
     for image in images:
-        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
-            raise BadInput(
-                f"An image must be uint8 of shape (height, width, 3); got {image.dtype} {image.shape}."
-            )
+        check_image(image)
 
 
 def digest(image: np.ndarray) -> bytes:

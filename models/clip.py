@@ -8,13 +8,14 @@ MobileCLIP2, 2025).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from models._demo import demo_cards
+from models._images import check_image
+from models._precision import bfloat16_helps, precision
 from studio.adapters import Card, Download, NoOptions
 from studio.errors import BadInput
 
@@ -44,8 +45,7 @@ class VectorModel:
 
         self._model = model.to(device).eval()
         self._device = torch.device(device)
-        cuda = self._device.type == "cuda"
-        self._bf16 = cuda and torch.cuda.is_bf16_supported(including_emulation=False)
+        self._bf16 = bfloat16_helps(self._device)
         self._prepare, self._tokenize, self._see, self._read = prepare, tokenize, see, read
         self._length = self._run(self._read, self._tokenize(["a photo"])).shape[1]
 
@@ -57,10 +57,7 @@ class VectorModel:
         import torch
 
         for image in images:
-            if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
-                raise BadInput(
-                    f"An image must be uint8 of shape (height, width, 3); got {image.dtype} {image.shape}."
-                )
+            check_image(image)
         found = [np.zeros((0, self._length), np.float32)]
         for start in range(0, len(images), IMAGE_BATCH):
             part = [self._prepare(image) for image in images[start : start + IMAGE_BATCH]]
@@ -78,14 +75,9 @@ class VectorModel:
     def _run(self, tower: Callable[[Any], Any], given: Any) -> np.ndarray:
         import torch
 
-        with torch.inference_mode(), self._precision():
+        with torch.inference_mode(), precision(self._device, self._bf16):
             vectors = tower(given.to(self._device)).float()
             return torch.nn.functional.normalize(vectors, dim=-1).cpu().numpy()
-
-    def _precision(self) -> AbstractContextManager[Any]:
-        import torch
-
-        return torch.autocast(self._device.type, dtype=torch.bfloat16) if self._bf16 else nullcontext()
 
 
 def _middle(image: np.ndarray) -> np.ndarray:

@@ -14,9 +14,10 @@ from typing import Any
 import numpy as np
 
 from models._demo import demo_cards
+from models._images import check_image
+from models._precision import bfloat16_helps
 from studio.adapters import Card, Detection, Download
 from studio.annotations import Box
-from studio.errors import BadInput
 
 BATCH = 8  # images that go through the network together
 FEATURES = ("backbone", "encoder_input_proj", "encoder")  # what sees the picture; the rest places boxes
@@ -45,8 +46,7 @@ class DetrDetector:
         self._model = model.to(device).eval()
         self._processor = processor
         self._device = torch.device(device)
-        halves = self._device.type == "cuda" and not full_precision
-        if halves and torch.cuda.is_bf16_supported(including_emulation=False):
+        if bfloat16_helps(self._device, full_precision):
             see_in_bfloat16(self._model)
         labels = model.config.id2label
         self.names = tuple(str(labels[i]) for i in range(len(labels)))
@@ -60,10 +60,7 @@ class DetrDetector:
         import torch
 
         for image in images:
-            if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
-                raise BadInput(
-                    f"An image must be uint8 of shape (height, width, 3); got {image.dtype} {image.shape}."
-                )
+            check_image(image)
         found: list[list[Detection]] = []
         with torch.inference_mode():
             for start in range(0, len(images), BATCH):

@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 
 from models._demo import demo_cards
+from models._images import check_image
+from models._precision import bfloat16_helps
 from studio.adapters import Card, Detection, Download
 from studio.annotations import Box
-from studio.errors import BadInput
 
 GROUNDING = "<CAPTION_TO_PHRASE_GROUNDING>"  # one phrase, all its boxes; open-vocabulary detection gives one
 QUESTION = "<VQA>"
@@ -54,8 +55,7 @@ class Florence2:
 
         options = options or Florence2Options()
         self._device = torch.device(device)
-        halves = self._device.type == "cuda" and not options.full_precision
-        bf16 = halves and torch.cuda.is_bf16_supported(including_emulation=False)
+        bf16 = bfloat16_helps(self._device, options.full_precision)
         self._dtype = torch.bfloat16 if bf16 else torch.float32
         self._model = model.to(self._device, self._dtype).eval()
         self._processor = processor
@@ -79,7 +79,7 @@ class Florence2:
         import torch
 
         for image in images:
-            _check(image)
+            check_image(image)
         asked = [(phrase, text) for phrase in dict.fromkeys(phrases) if (text := self._plain(phrase))]
         prompts = [self._processor.task_prompts_with_input[GROUNDING].format(input=text) for _, text in asked]
         found: list[list[Detection]] = [[] for _ in images]
@@ -100,7 +100,7 @@ class Florence2:
 
     def answer(self, image: np.ndarray, question: str) -> Iterator[str]:
         """Yield pieces of the answer as they are written. A blank question asks for a caption."""
-        _check(image)
+        check_image(image)
         text = self._plain(question)
         prompt = QUESTION + text if text else self._processor.task_prompts_without_inputs[self._caption]
         return self._stream(image, prompt)
@@ -252,12 +252,6 @@ class _Chances:
         chances = torch.zeros(written.shape)
         chances[:, 1:] = near.clamp(0, 1).float().cpu()
         return chances.numpy()
-
-
-def _check(image: np.ndarray) -> None:
-    if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
-        got = f"{image.dtype} {image.shape}"
-        raise BadInput(f"An image must be uint8 of shape (height, width, 3); got {got}.")
 
 
 def load(folder: str | None, device: str, options: Florence2Options) -> Florence2:

@@ -6,9 +6,9 @@ from typing import Any
 
 import numpy as np
 
+from models._images import check_image
 from studio.adapters import Candidate, Card, Embedding, NoOptions
 from studio.annotations import Prompt
-from studio.errors import BadInput
 
 
 class GrabCut:
@@ -28,10 +28,7 @@ class GrabCut:
         """Encode an image, uint8 RGB (h, w, 3). Raises BadInput for anything else."""
         from models._classical.scene import encode
 
-        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
-            raise BadInput(
-                f"An image must be uint8 of shape (height, width, 3); got {image.dtype} {image.shape}."
-            )
+        check_image(image)
         scene = encode(image)
         return Embedding(scene.height, scene.width, scene, scene.nbytes)
 

@@ -16,6 +16,8 @@ from typing import Any
 import numpy as np
 
 from models._demo import demo_cards
+from models._images import check_image
+from models._precision import bfloat16_helps
 from studio.adapters import Card, Detection, Download
 from studio.annotations import Box
 from studio.errors import BadInput
@@ -73,8 +75,7 @@ class GroundingDinoDetector:
         import torch
 
         self._device = torch.device(device)
-        halves = self._device.type == "cuda" and not options.full_precision
-        bf16 = halves and torch.cuda.is_bf16_supported(including_emulation=False)
+        bf16 = bfloat16_helps(self._device, options.full_precision)
         self._model = model.to(device).eval()
         self._backbone = _kept_backbone(model.model.backbone, bf16)
         model.model.backbone = self._backbone
@@ -163,10 +164,7 @@ class GroundingDinoDetector:
 
 def _check(images: Sequence[np.ndarray]) -> None:
     for image in images:
-        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
-            raise BadInput(
-                f"An image must be uint8 of shape (height, width, 3); got {image.dtype} {image.shape}."
-            )
+        check_image(image)
 
 
 def _joined(parts: Sequence[tuple[int, Any, Any]]) -> tuple[tuple[int, ...], Any, Any]:

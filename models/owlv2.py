@@ -10,7 +10,6 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +17,7 @@ import numpy as np
 
 from models._demo import demo_cards
 from models._owl import Seen, check, cut, digest, found, query, read_map, shrunk, unit
+from models._precision import bfloat16_helps, precision
 from studio.adapters import Card, Detection, Download, Example
 from studio.errors import BadInput
 
@@ -70,8 +70,7 @@ class OwlDetector:
         self._model = model.to(device).eval()
         self._processor, self._tokenizer = processor, tokenizer
         self._device = torch.device(device)
-        halves = self._device.type == "cuda" and not options.full_precision
-        self._bf16 = halves and torch.cuda.is_bf16_supported(including_emulation=False)
+        self._bf16 = bfloat16_helps(self._device, options.full_precision)
         self._options = options
         # OWLv2 pads an image to a square below and to the right; OWL-ViT stretches it.
         self._padded = hasattr(model, "owlv2")
@@ -167,7 +166,7 @@ class OwlDetector:
             )["pixel_values"]
             for image in images
         ]
-        with self._precision():
+        with precision(self._device, self._bf16):
             maps = self._model.image_embedder(torch.cat(pixels).to(self._device))[0].float()
         return read_map(self._model, maps)
 
@@ -228,11 +227,6 @@ class OwlDetector:
         side = max(height, width)
         sides = [side, side] if self._padded else [width, height]
         return torch.tensor(sides * 2, dtype=torch.float32, device=self._device)
-
-    def _precision(self) -> AbstractContextManager[Any]:
-        import torch
-
-        return torch.autocast(self._device.type, dtype=torch.bfloat16) if self._bf16 else nullcontext()
 
 
 def load(folder: str | None, device: str, options: OwlOptions) -> OwlDetector:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import weakref
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,8 @@ from typing import Any
 import numpy as np
 
 from models._demo import demo_cards
+from models._images import check_image
+from models._precision import bfloat16_helps, precision
 from studio.adapters import Candidate, Card, Download, Embedding
 from studio.annotations import Mask, Prompt
 from studio.errors import BadInput
@@ -61,8 +62,7 @@ class Sam2Segmenter:
         _drop_map_positions(model)
         self._model = model.to(device).eval()
         self._device = torch.device(device)
-        halves = self._device.type == "cuda" and not full_precision
-        self._bf16 = halves and torch.cuda.is_bf16_supported(including_emulation=False)
+        self._bf16 = bfloat16_helps(self._device, full_precision)
         self._mean = torch.tensor(mean).view(1, 3, 1, 1)
         self._std = torch.tensor(std).view(1, 3, 1, 1)
         encoder = model.prompt_encoder
@@ -77,11 +77,8 @@ class Sam2Segmenter:
         """Encode an image of shape (height, width, 3). Raises BadInput where it is not such an image."""
         import torch
 
-        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
-            raise BadInput(
-                f"An image must be uint8 of shape (height, width, 3); got {image.dtype} {image.shape}."
-            )
-        with torch.inference_mode(), self._precision():
+        check_image(image)
+        with torch.inference_mode(), precision(self._device, self._bf16):
             maps = self._model.get_image_embeddings(self._pixels(image))
             kind = torch.bfloat16 if self._bf16 else torch.float32
             maps = [m.to("cpu", kind).contiguous() for m in maps]
@@ -107,11 +104,6 @@ class Sam2Segmenter:
         limited = np.clip(logits, -LOGIT_LIMIT, LOGIT_LIMIT)
         order = np.argsort(-scores, kind="stable")
         return [Candidate(_full_mask(logits[i], *size), float(scores[i]), limited[i]) for i in order]
-
-    def _precision(self) -> AbstractContextManager[Any]:
-        import torch
-
-        return torch.autocast(self._device.type, dtype=torch.bfloat16) if self._bf16 else nullcontext()
 
     def _pixels(self, image: np.ndarray) -> Any:
         """Return the network's input, resized as torchvision resizes floats: antialiased, aspect not kept."""

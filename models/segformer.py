@@ -7,14 +7,14 @@ SegFormer: Simple and Efficient Design for Semantic Segmentation with Transforme
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
 
 from models._demo import demo_cards
+from models._images import check_image
+from models._precision import bfloat16_helps, precision
 from studio.adapters import Card, Download, NoOptions
-from studio.errors import BadInput
 
 BATCH = 8  # images that go through the network together
 BAND = 64_000_000  # bytes of enlarged class scores held at a time
@@ -32,8 +32,7 @@ class PixelClassifier:
         self._model = model.to(device).eval()
         self._processor = processor
         self._device = torch.device(device)
-        cuda = self._device.type == "cuda"
-        self._bf16 = cuda and torch.cuda.is_bf16_supported(including_emulation=False)
+        self._bf16 = bfloat16_helps(self._device)
         labels = model.config.id2label
         self.names = tuple(str(labels[i]) for i in range(len(labels)))
 
@@ -45,10 +44,7 @@ class PixelClassifier:
         import torch
 
         for image in images:
-            if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
-                raise BadInput(
-                    f"An image must be uint8 of shape (height, width, 3); got {image.dtype} {image.shape}."
-                )
+            check_image(image)
         found: list[np.ndarray] = []
         with torch.inference_mode():
             for start in range(0, len(images), BATCH):
@@ -70,16 +66,11 @@ class PixelClassifier:
             by_size.setdefault(tuple(one.shape), []).append(i)
         scores: list[Any] = [None] * len(images)
         for members in by_size.values():
-            with self._precision():
+            with precision(self._device, self._bf16):
                 logits = self._model(torch.cat([pixels[i] for i in members]).to(self._device)).logits
             for i, one in zip(members, logits.float(), strict=True):
                 scores[i] = one
         return scores
-
-    def _precision(self) -> AbstractContextManager[Any]:
-        import torch
-
-        return torch.autocast(self._device.type, dtype=torch.bfloat16) if self._bf16 else nullcontext()
 
 
 def _classes(scores: Any, height: int, width: int) -> np.ndarray:

@@ -7,12 +7,13 @@ attention grows with the square of the pixels, so large images are done in overl
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
 
 from models._demo import demo_cards
+from models._images import check_image
+from models._precision import bfloat16_helps, precision
 from studio.adapters import Card, Download, NoOptions
 from studio.errors import BadInput
 
@@ -34,18 +35,14 @@ class TrimapMatter:
         self._model = model.to(device).eval()
         self._processor = processor
         self._device = torch.device(device)
-        cuda = self._device.type == "cuda"
-        self._bf16 = cuda and torch.cuda.is_bf16_supported(including_emulation=False)
+        self._bf16 = bfloat16_helps(self._device)
 
     def matte(self, image: np.ndarray, trimap: np.ndarray) -> np.ndarray:
         """Return the alpha, float32 of shape (height, width); where the trimap is 0 or 255 it is 0 or 1.
 
         Raises BadInput where image or trimap are not uint8 of one size.
         """
-        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
-            raise BadInput(
-                f"An image must be uint8 of shape (height, width, 3); got {image.dtype} {image.shape}."
-            )
+        check_image(image)
         if trimap.dtype != np.uint8 or trimap.shape != image.shape[:2]:
             raise BadInput(
                 f"A trimap must be uint8 of the image's size, {image.shape[:2]}; "
@@ -73,15 +70,10 @@ class TrimapMatter:
         )
         pixels = inputs["pixel_values"].to(self._device)
         with torch.inference_mode():
-            with self._precision():
+            with precision(self._device, self._bf16):
                 features = self._model.backbone(pixels).feature_maps[-1]
             alphas = self._model.decoder(features.float(), pixels)
         return alphas[0, 0, : image.shape[0], : image.shape[1]].cpu().numpy()  # the rest is padding
-
-    def _precision(self) -> AbstractContextManager[Any]:
-        import torch
-
-        return torch.autocast(self._device.type, dtype=torch.bfloat16) if self._bf16 else nullcontext()
 
 
 def _tiles(unknown: np.ndarray) -> Iterator[tuple[tuple[slice, slice], np.ndarray]]:

@@ -7,15 +7,15 @@ After Xu et al., ViTPose: Simple Vision Transformer Baselines for Human Pose Est
 from __future__ import annotations
 
 from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import numpy as np
 
 from models._demo import demo_cards
+from models._images import check_image
+from models._precision import bfloat16_helps, precision
 from studio.adapters import Card, Download, NoOptions
 from studio.annotations import Box, Keypoints
-from studio.errors import BadInput
 
 BATCH = 32  # boxes that go through the network together
 COCO = 0  # ViTPose+ has an expert for each of its training sets; the heads on the hub are COCO's
@@ -34,8 +34,7 @@ class BoxPoser:
         self._model = model.to(device).eval()
         self._processor = processor
         self._device = torch.device(device)
-        cuda = self._device.type == "cuda"
-        self._bf16 = cuda and torch.cuda.is_bf16_supported(including_emulation=False)
+        self._bf16 = bfloat16_helps(self._device)
         self._experts = int(getattr(model.config.backbone_config, "num_experts", 1))
         labels = model.config.id2label
         self.keypoint_names = tuple(str(labels[i]) for i in range(len(labels)))
@@ -48,10 +47,7 @@ class BoxPoser:
         """
         import torch
 
-        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
-            raise BadInput(
-                f"An image must be uint8 of shape (height, width, 3); got {image.dtype} {image.shape}."
-            )
+        check_image(image)
         found: list[tuple[Keypoints, tuple[float, ...]]] = []
         with torch.inference_mode():
             for start in range(0, len(boxes), BATCH):
@@ -68,7 +64,7 @@ class BoxPoser:
         experts = {}
         if self._experts > 1:
             experts["dataset_index"] = torch.full((len(boxes),), COCO, device=self._device)
-        with self._precision():
+        with precision(self._device, self._bf16):
             outputs = self._model(**inputs, **experts)
         outputs.heatmaps = outputs.heatmaps.float()
         poses = self._processor.post_process_pose_estimation(outputs, boxes=xywh)[0]
@@ -79,11 +75,6 @@ class BoxPoser:
             )
             for pose, box in zip(poses, boxes, strict=True)
         ]
-
-    def _precision(self) -> AbstractContextManager[Any]:
-        import torch
-
-        return torch.autocast(self._device.type, dtype=torch.bfloat16) if self._bf16 else nullcontext()
 
 
 def _pose(

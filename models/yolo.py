@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 from models._demo import demo_cards
+from models._images import check_image
 from studio.adapters import Card, Detection, Download
 from studio.annotations import Box, Mask
 from studio.errors import BadInput
@@ -100,10 +101,7 @@ class YoloDetector:
 
     def _letterboxed(self, image: np.ndarray) -> np.ndarray:
         """Return the image in the network's size, padded with grey to whole strides."""
-        if image.ndim != 3 or image.shape[2] != 3 or image.dtype != np.uint8 or not image.size:
-            raise BadInput(
-                f"An image must be uint8 of shape (height, width, 3); got {image.dtype} {image.shape}."
-            )
+        check_image(image)
         letterbox = self._package.data.augment.LetterBox(self._side, auto=True, stride=self._stride)
         return letterbox(image=np.ascontiguousarray(image))
 

@@ -13,7 +13,6 @@ from pycocotools.cocoeval import COCOeval
 
 from benchmarks.demo.scenes import Drawn, DrawnThing
 from studio.adapters import Detection
-from studio.annotations import Mask
 
 
 def iou(first: np.ndarray, second: np.ndarray) -> float:
@@ -89,8 +88,3 @@ def _evaluate(
         if i in present:
             figures[f"ap50_{name}"] = float(shares[0, i - 1])
     return figures
-
-
-def mask_of(detection: Detection, shape: tuple[int, int]) -> np.ndarray:
-    """Return a detection's mask as an array, empty where it has none."""
-    return detection.mask.to_array() if isinstance(detection.mask, Mask) else np.zeros(shape, bool)

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property
 from typing import Any
 
 import cv2
 import numpy as np
 
-from studio.annotations import Box, Keypoints, Mask
+from studio.annotations import Box, Keypoints
 from studio.errors import BadInput
 from studio.scenes.bodies import Body
 from studio.scenes.grounds import GROUNDS
@@ -48,10 +47,6 @@ class Thing:
     @property
     def phrase(self) -> str:
         return phrase(self.name, self.colour)
-
-    @cached_property
-    def rle(self) -> Mask:
-        return Mask.from_array(self.mask)
 
 
 @dataclass(frozen=True)
