@@ -169,7 +169,7 @@ def plain_clicks(page, address: str, clicks: int, seed: int) -> list[float]:
 
 
 def browser_part(clicks: int, plain: int, seed: int) -> dict[str, float | int | None]:
-    from models.sam2 import Sam2Segmenter
+    from models._sam.sam2 import Sam2Segmenter
     from studio.access import LOCAL
     from studio.app import serve
     from studio.project import Change

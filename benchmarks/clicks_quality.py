@@ -130,7 +130,7 @@ def click_ious(model, embedding, truth: np.ndarray, rng: np.random.Generator | N
         started = time.perf_counter()
         best = model.segment(embedding, Prompt(points), previous)[0]
         spent.append(time.perf_counter() - started)
-        mask, previous = best.mask.to_array(), best.logits
+        mask, previous = best.mask.to_array(), best.state
         ious.append(iou(mask, truth))
     return ious
 

@@ -92,7 +92,7 @@ def _sam2():
     from sam2.build_sam import build_sam2
     from sam2.sam2_image_predictor import SAM2ImagePredictor
 
-    from models.sam2 import Sam2Segmenter
+    from models._sam.sam2 import Sam2Segmenter
     from studio.annotations import Point, Prompt
 
     reference = build_sam2("configs/sam2.1/sam2.1_hiera_t.yaml", device="cpu")
@@ -104,7 +104,7 @@ def _sam2():
         embedding, previous = segmenter.embed(image), None
         for n in range(1, len(points) + 1):
             prompt = Prompt(tuple(Point(x, y) for x, y in points[:n]))
-            previous = segmenter.segment(embedding, prompt, previous)[0].logits
+            previous = segmenter.segment(embedding, prompt, previous)[0].state
 
     def theirs(image: np.ndarray, points: np.ndarray) -> None:
         predictor.set_image(image)

@@ -32,9 +32,7 @@ class GrabCut:
         scene = encode(image)
         return Embedding(scene.height, scene.width, scene, scene.nbytes)
 
-    def segment(
-        self, embedding: Embedding, prompt: Prompt, previous: np.ndarray | None = None
-    ) -> list[Candidate]:
+    def segment(self, embedding: Embedding, prompt: Prompt, previous: Any = None) -> list[Candidate]:
         """Return up to three candidates for a first click or a box, one for a correction, best first.
 
         Raises BadInput where the prompt shows no object, or a click or a mask does not fit the image.

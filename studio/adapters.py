@@ -46,14 +46,14 @@ class Embedding:
 class Candidate:
     """One mask proposed for a prompt.
 
-    ``score`` is the model's own estimate of quality, 0 to 1. ``logits`` is the model's low-resolution
-    answer, float32 of shape (h, w), to be handed back as ``previous`` with the next click; None where the
-    model takes none.
+    ``score`` is the model's own estimate of quality, 0 to 1. ``state`` is what the model wants handed back
+    as ``previous`` with the next click, None where it wants nothing. It belongs to the adapter that made it,
+    is never changed once made, and nobody else looks inside.
     """
 
     mask: Mask
     score: float
-    logits: np.ndarray | None = None
+    state: Any = None
 
 
 @runtime_checkable
@@ -64,12 +64,10 @@ class Segmenter(Protocol):
         """Encode an image: dear, once an image."""
         ...
 
-    def segment(
-        self, embedding: Embedding, prompt: Prompt, previous: np.ndarray | None = None
-    ) -> list[Candidate]:
+    def segment(self, embedding: Embedding, prompt: Prompt, previous: Any = None) -> list[Candidate]:
         """Return candidates, best first: cheap, every click, and stateless.
 
-        ``previous`` holds the logits this model gave for the same object a click earlier.
+        ``previous`` is the state this model gave with the same object's mask a click earlier.
         """
         ...
 

@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Sequence
 from threading import Lock
-
-import numpy as np
+from typing import Any
 
 from studio.adapters import Candidate
 from studio.annotations import Mask
 
 
 class Continuations:
-    """Remembers the logits behind recent masks, so that the next click refines instead of starting over.
+    """Remembers the states behind recent masks, so that the next click refines instead of starting over.
 
     Losing an entry costs a little quality on one click and nothing else. An entry only counts while the saved
-    object still has the mask that the logits gave, so an undo or a brush stroke silently retires it.
+    object still has the mask that came with the state, so an undo or a brush stroke silently retires it.
     """
 
     def __init__(self, most: int = 128) -> None:
@@ -31,7 +30,7 @@ class Continuations:
             while len(self._entries) > self._most:
                 self._entries.popitem(last=False)
 
-    def logits(self, annotation_id: str, model_id: str, mask: Mask) -> np.ndarray | None:
+    def state(self, annotation_id: str, model_id: str, mask: Mask) -> Any:
         with self._lock:
             candidates = self._entries.get((annotation_id, model_id), ())
-        return next((c.logits for c in candidates if c.logits is not None and c.mask == mask), None)
+        return next((c.state for c in candidates if c.state is not None and c.mask == mask), None)

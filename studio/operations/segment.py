@@ -95,7 +95,7 @@ def segment(
     encode_ms = _ms(started)
     previous = None
     if saved and isinstance(saved.shape, Mask):
-        previous = studio.continuations.logits(annotation_id, card.id, saved.shape)
+        previous = studio.continuations.state(annotation_id, card.id, saved.shape)
     started = time.perf_counter()
     candidates = studio.pool.run(
         card.id, lambda model: model.segment(encoded, prompt, previous), turn=Turn.CLICK

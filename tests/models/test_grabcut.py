@@ -148,7 +148,7 @@ def test_clicks_one_by_one_with_logits_and_all_at_once_agree(model, encoded):
     previous = None
     for count in range(1, len(points) + 1):
         step = model.segment(embedding, Prompt(points[:count]), previous)[0]
-        previous = step.logits
+        previous = step.state
     assert iou(step.mask.to_array(), best(model, embedding, Prompt(points))) > 0.99
 
 
@@ -159,7 +159,7 @@ def test_a_chosen_alternative_is_what_the_next_click_corrects(model, encoded):
     corner = Point(300, 20)
     wrong = Point(300, 20, not at(other.mask.to_array(), corner))
     prompt = Prompt((middle(truth["disc"]), wrong))
-    mask = best(model, embedding, prompt, other.logits)
+    mask = best(model, embedding, prompt, other.state)
     assert iou(mask, other.mask.to_array()) > iou(mask, first[0].mask.to_array())
 
 

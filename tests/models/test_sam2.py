@@ -59,7 +59,7 @@ def test_a_single_click_gives_three_masks_of_the_images_size_best_first(segmente
     assert [(c.mask.height, c.mask.width) for c in found] == [(height, width)] * 3
     assert [c.score for c in found] == sorted((c.score for c in found), reverse=True)
     assert all(0 <= c.score <= 1 for c in found)
-    assert all(c.logits.shape == (64, 64) and c.logits.dtype == np.float32 for c in found)
+    assert all(c.state.shape == (64, 64) and c.state.dtype == np.float32 for c in found)
     assert any(0 < c.mask.area < height * width for c in found)
 
 
@@ -82,9 +82,9 @@ def test_the_answer_before_turns_a_single_click_into_a_correction(segmenter):
     embedding = segmenter.embed(picture(96, 96))
     click = Prompt(points=(Point(40, 40),))
     first = segmenter.segment(embedding, click)
-    second = segmenter.segment(embedding, click, first[0].logits)
+    second = segmenter.segment(embedding, click, first[0].state)
     assert len(second) == 1
-    assert not np.array_equal(second[0].logits, first[0].logits)
+    assert not np.array_equal(second[0].state, first[0].state)
 
 
 def test_the_same_prompt_gives_the_same_answer_whatever_was_asked_between(segmenter):
@@ -94,7 +94,7 @@ def test_the_same_prompt_gives_the_same_answer_whatever_was_asked_between(segmen
     segmenter.segment(other, Prompt(box=Box(1, 1, 50, 50)))
     again = segmenter.segment(embedding, click)
     assert all(
-        np.array_equal(a.logits, b.logits) and a.mask == b.mask for a, b in zip(first, again, strict=True)
+        np.array_equal(a.state, b.state) and a.mask == b.mask for a, b in zip(first, again, strict=True)
     )
 
 
@@ -125,9 +125,9 @@ def test_half_precision_halves_what_is_kept_and_hardly_moves_the_mask(checkpoint
     one, two = exact.embed(image), halved.embed(image)
     assert two.nbytes * 2 == one.nbytes
     a, b = exact.segment(one, click)[0], halved.segment(two, click)[0]
-    assert b.logits.dtype == np.float32
+    assert b.state.dtype == np.float32
     assert iou(a.mask.to_array(), b.mask.to_array()) > 0.9
-    assert np.array_equal(halved.segment(two, click)[0].logits, b.logits)
+    assert np.array_equal(halved.segment(two, click)[0].state, b.state)
 
 
 def test_prompts_that_cannot_be_are_refused_with_a_sentence(segmenter):
@@ -158,7 +158,7 @@ def test_the_hubs_checkpoints_which_hold_the_video_model_load_alike(tmp_path: Pa
     click = Prompt(points=(Point(40, 40),))
     a = ours.segment(ours.embed(picture(96, 96)), click)
     b = expected.segment(expected.embed(picture(96, 96)), click)
-    assert all(np.allclose(x.logits, y.logits, atol=1e-4) for x, y in zip(a, b, strict=True))
+    assert all(np.allclose(x.state, y.state, atol=1e-4) for x, y in zip(a, b, strict=True))
 
 
 def test_edgetam_cuts_through_the_same_adapter(tmp_path: Path):
@@ -272,7 +272,7 @@ def agree(setting, prompt: Prompt, *, multimask: bool, previous: np.ndarray | No
     ours = setting.ours.segment(setting.embedding, prompt, previous)
     assert len(ours) == len(masks)
     for candidate, i in zip(ours, order, strict=True):
-        assert np.abs(candidate.logits - logits[i]).max() <= 1e-3
+        assert np.abs(candidate.state - logits[i]).max() <= 1e-3
         assert candidate.score == pytest.approx(float(scores[i]), abs=1e-4)
         assert iou(candidate.mask.to_array(), masks[i].astype(bool)) >= 0.999
     assert any(0 < c.mask.area < c.mask.height * c.mask.width for c in ours), "the masks say nothing"
@@ -326,7 +326,7 @@ def test_the_answer_before_gives_the_predictors_mask(image_of_both):
         image_of_both,
         Prompt(points=(Point(*clicks[0]), Point(*clicks[1], False))),
         multimask=False,
-        previous=first[0].logits,
+        previous=first[0].state,
         point_coords=np.array(clicks),
         point_labels=np.array([1, 0]),
     )
@@ -342,4 +342,4 @@ def test_a_drawn_mask_alone_gives_the_predictors_mask(image_of_both):
     logits = (small * 20 - 10).numpy()[0, 0]
     asked = agree(image_of_both, Prompt(mask=None), multimask=False, previous=logits)
     ours = image_of_both.ours.segment(image_of_both.embedding, Prompt(mask=Mask.from_array(drawn)))
-    assert np.abs(ours[0].logits - asked[0].logits).max() <= 1e-3
+    assert np.abs(ours[0].state - asked[0].state).max() <= 1e-3

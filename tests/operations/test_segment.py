@@ -68,7 +68,7 @@ def test_the_next_click_refines_what_the_model_said_before(studio, image, disc):
     assert disc.asked[1][1][0, 0] == 1.0
 
 
-def test_after_choosing_a_candidate_its_own_logits_are_refined(studio, image, disc):
+def test_after_choosing_a_candidate_its_own_state_is_refined(studio, image, disc):
     first = click(studio, image, (100, 100))
     other = first.candidates[1]
     label.put(studio, image, "ann", [replace(first.annotation, shape=other.mask)], "candidate")
@@ -86,7 +86,7 @@ def test_a_brushed_mask_is_where_later_clicks_start_from(studio, image, disc):
     (saved,) = studio.store.annotations(image.id)
     assert saved.prompt.points == () and saved.score is None
     done = click(studio, image, (50, 50), of=saved)
-    assert disc.asked[-1][1] is None, "the logits of the mask before the brush describe it no longer"
+    assert disc.asked[-1][1] is None, "the state of the mask before the brush describes it no longer"
     assert done.annotation.shape.to_array()[210, 215]
 
 
