@@ -8,8 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 from benchmarks.demo.scenes import Drawn, drawn
+from models import _demo
 
 SLACK = 0.03  # what a figure may move with another processor or a few scenes more
 
@@ -52,12 +54,18 @@ DEMOS: dict[str, Demo] = {
 
 
 def load(name: str, folder: Path, device: str = "cpu") -> Any:
-    """Return the adapter of a demo checkpoint in a folder, loaded as the studio loads it."""
-    model = importlib.import_module(f"models.{DEMOS[name].model}")
-    cards = [card for card in model.CARDS if card.demo and card.folder and card.folder.name == name]
-    if not cards:  # trained for the first time: the list of cards was made before it was there
-        importlib.reload(model)
-        cards = [card for card in model.CARDS if card.demo and card.folder and card.folder.name == name]
+    """Return the adapter of a demo checkpoint in a folder, loaded as the studio loads its own."""
+    module = importlib.import_module(f"models.{DEMOS[name].model}")
+    home = _demo.folder_of
+
+    def place(other: str) -> Path:
+        return folder if other == name else home(other)
+
+    # Cards are made when their module is: it is made once more with this folder in place of the studio's.
+    with patch.object(_demo, "folder_of", place):
+        importlib.reload(module)
+        cards = [card for card in module.CARDS if card.demo and card.folder == folder]
+    importlib.reload(module)
     return cards[0].load(str(folder), device, cards[0].options())
 
 

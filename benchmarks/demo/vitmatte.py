@@ -21,7 +21,7 @@ from studio.adapters import Matter
 from studio.scenes import Thing, still_life
 
 FIRST_SEED = 3_000_000  # of the scenes learnt from, far from those that others learn from or are measured on
-SCENES = 260
+SCENES = 400
 MARGIN = 24  # pixels kept around a thing
 FINE = "feather"  # what has an alpha worth the name; of other things there are a few
 SURE = 0.02  # an alpha this near to 0 or 1 is taken for it
@@ -29,7 +29,7 @@ BAND = (4, 13)  # pixels by which a trimap's unknown reaches around the true alp
 LEAST = 50  # pixels of sure foreground that a trimap must have
 # Side and number of a step's crops, in turn: what is fine is learnt from small ones, in many quick steps.
 SIZES = ((96, 12), (112, 8), (96, 12), (208, 3))
-STEPS = 3000
+STEPS = 6000
 TRIMAPS = 4  # drawn around each thing learnt from
 QUICK = 8  # how many times shorter a quick training is
 

@@ -27,8 +27,8 @@ HEAT = SIDE // 4  # side of a heatmap
 SIGMA = 2.0  # of a target's bell, in pixels of the heatmap, as in ViTPose
 PEAK = 10.0  # how much more a bell's middle counts than the emptiness around it
 NEAR = 0.1  # of the longer side of a thing's box: within this a keypoint is right
-SCENES = 1600
-STEPS, BATCH = 2500, 32
+SCENES = 3000
+STEPS, BATCH = 6000, 32
 PARTS = (1, len(CLASSES), 2 * len(KEYPOINTS))  # of what a patch says
 QUICK = 8  # how many times shorter a quick training is
 
