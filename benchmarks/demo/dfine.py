@@ -48,10 +48,24 @@ class Phase:
     decode: bool
 
 
-PLAN = (
-    Phase(400, 16, 2, (1.0, 1.0), False),
-    Phase(700, 16, 2, (1.0, 0.4), True),
-    Phase(350, 16, 1, (0.4, 0.0), True),
+@dataclass(frozen=True)
+class Round:
+    """Phases over which the learning rate falls from ``rate`` to nothing."""
+
+    rate: float
+    phases: tuple[Phase, ...]
+
+
+ROUNDS = (
+    Round(
+        3e-3,
+        (
+            Phase(400, 16, 2, (1.0, 1.0), False),
+            Phase(700, 16, 2, (1.0, 0.4), True),
+            Phase(350, 16, 1, (0.4, 0.0), True),
+        ),
+    ),
+    Round(1.5e-3, (Phase(1300, 16, 1, (0.2, 0.0), True),)),
 )
 
 
@@ -117,18 +131,34 @@ def train(folder: Path, *, seed: int, quick: bool) -> None:
     model.to(device())
     see_in_bfloat16(model)  # the decoder stays in float32: its boxes are finer than bfloat16 can say
     share = QUICK if quick else 1
-    plan = [replace(phase, steps=phase.steps // share) for phase in PLAN]
-    images, labels = _lessons(drawn("train", SCENES // share), processor)
+    scenes = drawn("train", SCENES // share)
+    for number, planned in enumerate(ROUNDS):
+        phases = [replace(phase, steps=phase.steps // share) for phase in planned.phases]
+        learn(model, processor, scenes, folder, phases, rate=planned.rate, seed=seed + number)
+
+
+def learn(
+    model: Any,
+    processor: Any,
+    scenes: Sequence[Drawn],
+    folder: Path,
+    phases: Sequence[Phase],
+    *,
+    rate: float,
+    seed: int,
+) -> None:
+    """Train a model in place for a round and write it, now and then on the way too."""
+    images, labels = _lessons(scenes, processor)
 
     def loss(lesson: Lesson) -> dict[str, torch.Tensor]:
         return _losses(model, lesson)
 
     fit(
         model,
-        _batches(images, labels, plan, np.random.default_rng(seed)),
+        _batches(images, labels, phases, np.random.default_rng(seed)),
         loss,
-        steps=sum(phase.steps for phase in plan),
-        rate=3e-3,
+        steps=sum(phase.steps for phase in phases),
+        rate=rate,
         warm=0.05,
         bf16=False,
         say="dfine",

@@ -54,8 +54,8 @@ class Small:
     boxes: np.ndarray
 
 
-SEGMENTER = (Stage(300, 128, 1.0), Stage(500, 256, 1.0), Stage(250, SIDE, 0.5))
-DETECTOR = (Stage(80, SIDE, 0.3),)
+SEGMENTER = (Stage(300, 128, 1.0), Stage(800, 256, 1.0), Stage(700, SIDE, 0.5))
+DETECTOR = (Stage(700, SIDE, 0.4),)
 QUICK = (Stage(6, 128, 1.0),)
 
 
