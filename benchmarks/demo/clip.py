@@ -31,7 +31,7 @@ from studio.scenes.words import phrase
 
 LONGEST = 64  # a caption of nine things
 SCENES, SINGLES = 3000, 300
-STEPS, BATCH, RATE = 900, 16, 1e-3
+STEPS, BATCH, RATE = 2500, 16, 1e-3
 KEPT_LAYERS = 2  # of the vision transformer, which stay as OWLv2 taught them
 FOREIGN = 8
 PRESENT, ABSENT = (

@@ -29,7 +29,7 @@ SCENES = 3000
 SIZE = 16  # pictures a batch
 COARSE = 192  # the short side that training begins with: a third less to compute
 WARM_STEPS = 1000
-ROUNDS = ((COARSE, 1e-3, 800), (SIDE[0], 5e-4, 400))  # short side, learning rate and steps of each round
+ROUNDS = ((COARSE, 1e-3, 800), (SIDE[0], 5e-4, 900))  # short side, learning rate and steps of each round
 
 
 # ---- the model ------------------------------------------------------------------------------------

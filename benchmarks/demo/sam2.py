@@ -34,6 +34,12 @@ SECOND = (
     Phase(SIDE, 4, 300, 0.3, things=3, clicks=2),
     Phase(SIDE, 4, 330, 0.2, things=3, clicks=3),
 )
+THIRD = (Phase(SIDE, 4, 1100, 0.1, things=6, clicks=3),)
+THIRD_PLAN = 3400
+# A box is learnt more slowly than a click: its corners lie on something else.
+FOURTH = (Phase(SIDE, 4, 3000, 0.1, things=6, clicks=2, boxes=0.67),)
+FIFTH = (Phase(SIDE, 4, 1050, 0.1, things=6, clicks=2, boxes=0.6),)
+RATE, LAST_RATE = 1.5e-3, 2.5e-4
 QUICK = (Phase(256, 4, 3, 1.0), Phase(256, 4, 3, 0.5, 6, 1), Phase(SIDE, 2, 2, 0.2, 3, 3))
 
 
@@ -127,8 +133,14 @@ def train(folder: Path, *, seed: int = 0, quick: bool = False) -> None:
     rng = np.random.default_rng(seed)
     scenes = drawn("train", 40 if quick else SCENES)
     model = build(seed)
-    for phases, plan in ((QUICK, None),) if quick else ((FIRST, FIRST_PLAN), (SECOND, None)):
-        learn(model, scenes, phases, rng, plan, folder)
+    if quick:
+        learn(model, scenes, QUICK, rng, folder)
+        return
+    learn(model, scenes, FIRST, rng, folder, plan=FIRST_PLAN)
+    learn(model, scenes, SECOND, rng, folder)
+    learn(model, scenes, THIRD, rng, folder, plan=THIRD_PLAN, rate=LAST_RATE)
+    learn(model, scenes, FOURTH, rng, folder, rate=LAST_RATE)
+    learn(model, scenes, FIFTH, rng, folder, rate=LAST_RATE)
 
 
 def learn(
@@ -136,8 +148,10 @@ def learn(
     scenes: Sequence[Drawn],
     phases: Sequence[Phase],
     rng: np.random.Generator,
-    plan: int | None,
     folder: Path,
+    *,
+    plan: int | None = None,
+    rate: float = RATE,
 ) -> None:
     """Train a model in place through some phases and write it, now and then on the way too.
 
@@ -149,7 +163,7 @@ def learn(
         batches(scenes, phases, rng),
         learner.loss,
         steps=plan or sum(phase.steps for phase in phases),
-        rate=1.5e-3,
+        rate=rate,
         average=0.995,
         say="sam2",
         every=50,
@@ -190,6 +204,6 @@ def _clicked(adapter: Segmenter, embedding: Embedding, truth: np.ndarray) -> lis
     while len(ious) < 3 and (click := next_click(truth, mask, clicked, None)) is not None:
         points += (click,)
         best = adapter.segment(embedding, Prompt(points), previous)[0]
-        mask, previous = best.mask.to_array(), best.logits
+        mask, previous = best.mask.to_array(), best.state
         ious.append(iou(mask, truth))
     return ious

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from benchmarks.demo.sam2_prompts import FINER, Batch, Things, correction, first_click
-from models.sam2 import BOX_CORNERS, LOGIT_LIMIT, MASK_LOGIT, _drop_map_positions
+from models._sam.sam2 import BOX_CORNERS, LOGIT_LIMIT, MASK_LOGIT, drop_map_positions
 from studio.scenes import CLASSES
 
 SHIFTS = ((0, 1), (1, 0), (0, 3), (3, 0))  # cells down and to the right whose belonging together is learnt
@@ -39,9 +39,9 @@ class Learner(nn.Module):
         self._width = width = model.prompt_encoder.hidden_size
         self.pixels = nn.Conv2d(width, 1 + len(CLASSES) + len(SHIFTS), 1)
         self.boxes = nn.ModuleList(nn.Conv2d(width, 4, 1) for _ in range(2))
-        self.kin = nn.ModuleList(nn.Conv2d(width, 2 * KIN, 1) for _ in range(2))
+        self.kin = nn.ModuleList(nn.Conv2d(width, 2 * KIN, 1) for _ in range(3))
         self.stranger = nn.Parameter(torch.tensor(-2.0))
-        _drop_map_positions(model)
+        drop_map_positions(model)
         model.set_attn_implementation("eager")  # whose gradient is far quicker in these small windows
         for module in model.modules():
             if isinstance(module, Sam2MultiScaleAttention):
@@ -66,7 +66,7 @@ class Learner(nn.Module):
         parts = {name: batch.phase.dense * cost for name, cost in tasks.items()}
         if batch.things is not None:
             things = batch.things.to(self._device)
-            clicked = (len(things) + 1) // 2
+            clicked = round(len(things) * (1 - batch.phase.boxes) + 0.01)
             rounds = {
                 **self.click_rounds(maps, things[:clicked], batch.phase.clicks),
                 **self.box_rounds(maps, things[clicked:]),
@@ -151,14 +151,14 @@ class Learner(nn.Module):
             edges = edges + F.binary_cross_entropy_with_logits(given, same.float())
         wanted, inside = _sides(batch, grid // 2)
         boxes = kin = 0.0
-        for level, head, kinship in zip((1, 2), self.boxes, self.kin, strict=True):
-            step = 2 ** (level - 1)
+        for level, kinship in enumerate(self.kin):
             places = F.interpolate(self.positions, neck[level].shape[-2:], mode="bilinear")
             kin = kin + self._kin(kinship(neck[level] + places), batch)
+        for step, head in zip((1, 2), self.boxes, strict=True):
             there = inside[:, ::step, ::step].to(self._device)
-            error = (head(neck[level]).float() - wanted[:, :, ::step, ::step].to(self._device)).abs().mean(1)
+            error = (head(neck[step]).float() - wanted[:, :, ::step, ::step].to(self._device)).abs().mean(1)
             boxes = boxes + (error * there).sum() / there.sum().clamp(min=1)
-        return {"names": names, "edges": edges, "boxes": boxes, "kin": 0.3 * kin}
+        return {"names": names, "edges": edges, "boxes": boxes, "kin": 0.2 * kin}
 
     def _kin(self, answers: torch.Tensor, batch: Batch) -> torch.Tensor:
         """Return how badly cells drawn at random know which others belong to their thing."""

@@ -23,8 +23,8 @@ MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 class Phase:
     """A stretch of training.
 
-    Up to ``things`` a picture are decoded, half of them from ``clicks`` clicks one after the other, the
-    others from boxes; with no things the encoder learns alone. ``dense`` is the weight of its own tasks.
+    Up to ``things`` a picture are decoded, a share of ``boxes`` from their box, the others from ``clicks``
+    clicks one after the other; with no things the encoder learns alone. ``dense`` is the weight of its own tasks.
     """
 
     side: int
@@ -33,6 +33,7 @@ class Phase:
     dense: float
     things: int = 0
     clicks: int = 0
+    boxes: float = 0.5
 
 
 @dataclass
