@@ -53,8 +53,16 @@ def test_coco_gives_back_everything(dataset):
     read = there_and_back(format_of("coco"), dataset)
     assert not read.problems
     for image in dataset.images:
-        assert [bare(a) for a in read.annotations[image.name]] == [bare(a) for a in image.annotations]
+        found, written = read.annotations[image.name], image.annotations
+        assert [bare(_rounded(a)) for a in found] == [bare(_rounded(a)) for a in written]
     assert read.classes == dataset.all_classes() or not dataset.images
+
+
+def _rounded(annotation: Annotation) -> Annotation:
+    """COCO holds a box's width, and start + width is not always its end to the last bit."""
+    if not isinstance(annotation.shape, Box):
+        return annotation
+    return annotation.with_(shape=Box(*(round(v, 9) for v in annotation.shape.xyxy)))
 
 
 @QUICK
