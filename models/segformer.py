@@ -13,11 +13,11 @@ import numpy as np
 
 from models._demo import demo_cards
 from models._images import check_image
+from models._pixels import best_classes
 from models._precision import bfloat16_helps, precision
 from studio.adapters import Card, Download, NoOptions
 
 BATCH = 8  # images that go through the network together
-BAND = 64_000_000  # bytes of enlarged class scores held at a time
 
 
 class PixelClassifier:
@@ -50,7 +50,7 @@ class PixelClassifier:
             for start in range(0, len(images), BATCH):
                 part = images[start : start + BATCH]
                 for scores, image in zip(self._scores(part), part, strict=True):
-                    found.append(_classes(scores, image.shape[0], image.shape[1]))
+                    found.append(best_classes(scores, image.shape[0], image.shape[1]))
         return found
 
     def _scores(self, images: Sequence[np.ndarray]) -> list[Any]:
@@ -71,30 +71,6 @@ class PixelClassifier:
             for i, one in zip(members, logits.float(), strict=True):
                 scores[i] = one
         return scores
-
-
-def _classes(scores: Any, height: int, width: int) -> np.ndarray:
-    """Return the best class of every pixel, as bilinear enlargement and argmax give it.
-
-    Done in bands of rows: 150 classes of a 12-megapixel photograph would take 7 GB at once.
-    """
-    import torch
-
-    classes, rows, _ = scores.shape
-    at = ((torch.arange(height, device=scores.device) + 0.5) * (rows / height) - 0.5).clamp(0, rows - 1)
-    above = at.floor().long()
-    below = (above + 1).clamp(max=rows - 1)
-    share = (at - above)[None, :, None]
-    band = max(1, BAND // (4 * classes * width))
-    answer = np.empty((height, width), np.uint16)
-    for y in range(0, height, band):
-        part = slice(y, y + band)
-        mixed = torch.lerp(scores[:, above[part]], scores[:, below[part]], share[:, part])
-        wide = torch.nn.functional.interpolate(
-            mixed[None], (mixed.shape[1], width), mode="bilinear", align_corners=False
-        )
-        answer[part] = wide[0].argmax(0).to("cpu", torch.int32).numpy()
-    return answer
 
 
 def load(folder: str | None, device: str, options: NoOptions) -> PixelClassifier:

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from models import _pixels
 from models import segformer as family
 from studio.adapters import NoOptions, SemanticSegmenter
 from studio.errors import BadInput
@@ -95,7 +96,7 @@ def test_images_of_different_sizes_go_through_together_and_keep_their_order(segm
 def test_bands_of_rows_give_what_the_whole_gives(segmenter, monkeypatch):
     image = picture(120, 90)
     whole = segmenter.classify_pixels([image])[0]
-    monkeypatch.setattr(family, "BAND", 7 * 4 * len(LABELS) * 90)
+    monkeypatch.setattr(_pixels, "BAND", 7 * 4 * len(LABELS) * 90)
     assert np.array_equal(segmenter.classify_pixels([image])[0], whole)
 
 
