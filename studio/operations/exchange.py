@@ -15,19 +15,17 @@ from typing import Literal, get_args
 
 from PIL import Image
 
-from studio.annotations import Annotation, Keypoints
+from studio.annotations import Annotation
 from studio.errors import BadInput, Cancelled, StudioError, unknown
 from studio.formats import Dataset, DatasetImage, Format, Imported, detect, format_of
 from studio.formats.base import file_names
 from studio.formats.zipped import unpacked
-from studio.geometry import box_iou, iou, shape_box
 from studio.images import decode
-from studio.project import Change, ImageRecord, Store
+from studio.operations.merging import SAME_IMPORTED, Policy, merge, policy_of
+from studio.project import ImageRecord, Store
 
-Policy = Literal["append", "merge", "skip", "replace-drafts", "replace-all"]
 Selection = Literal["all", "labelled", "done"]
 Progress = Callable[[int, int], None]
-SAME = 0.8  # overlap from which two objects of a class are one, where imports are merged
 _PAGE = 500
 
 
@@ -76,9 +74,7 @@ def import_annotations(
     out what is there already (same class, overlap of at least 0.8); ``skip`` leaves the image as it is;
     ``replace-drafts`` and ``replace-all`` delete first. Raises BadInput where nothing can be read.
     """
-    policy = policy.replace("_", "-")
-    if policy not in get_args(Policy):
-        raise unknown("policy", policy, get_args(Policy))
+    chosen = policy_of(policy)
     images = {image.name: image for image in _images(store, project_id)}
     found, imported = _read(Path(path), format, {n: (i.width, i.height) for n, i in images.items()})
     there = {entry.name for entry in store.classes(project_id)}
@@ -86,7 +82,7 @@ def import_annotations(
     for name in imported.classes:
         if name not in there:
             store.add_class(project_id, name)
-    work = _Putting(store, person, policy, uuid.uuid4().hex)
+    work = _Putting(store, person, chosen, uuid.uuid4().hex)
     entries = list(imported.annotations.items())
     for index, (name, incoming) in enumerate(entries):
         if cancel is not None and cancel():
@@ -155,7 +151,7 @@ class _Putting:
 
     store: Store
     person: str
-    policy: str
+    policy: Policy
     group: str
     images: int = 0
     annotations: int = 0
@@ -164,53 +160,18 @@ class _Putting:
 
     def put(self, image: ImageRecord, annotations: list[Annotation]) -> list[str]:
         """Change one image and return what the person should know."""
-        there = self.store.annotations(image.id)
-        if self.policy == "skip" and (image.status == "done" or any(not a.draft for a in there)):
+        merged = merge(image, self.store.annotations(image.id), annotations, self.policy, SAME_IMPORTED)
+        if merged.skipped:
             self.skipped += bool(annotations)
             return []
-        gone = [
-            a for a in there if self.policy == "replace-all" or (self.policy == "replace-drafts" and a.draft)
-        ]
-        kept = annotations
-        if self.policy == "merge":
-            kept = _not_there(annotations, there, image.height, image.width)
-        changes = [Change(delete=a.id, revision=a.revision) for a in gone]
-        changes += [Change(annotation) for annotation in kept]
+        changes = merged.changes()
         if not changes:
             return []
         applied = self.store.apply(image.id, self.person, changes, verb="import", group=self.group)
         self.images += 1
-        self.annotations += len(kept)
-        self.replaced += len(gone)
+        self.annotations += len(merged.kept)
+        self.replaced += len(merged.gone)
         return [f"Image “{image.name}”: {conflict}" for conflict in applied.conflicts]
-
-
-def _not_there(
-    incoming: Sequence[Annotation], there: Sequence[Annotation], height: int, width: int
-) -> list[Annotation]:
-    """Return those that no annotation of the same class covers already, one for one."""
-    free = list(there)
-    kept = []
-    for annotation in incoming:
-        match = next((a for a in free if _same(annotation, a, height, width)), None)
-        if match is None:
-            kept.append(annotation)
-        else:
-            free.remove(match)
-    return kept
-
-
-def _same(first: Annotation, second: Annotation, height: int, width: int) -> bool:
-    if first.class_name != second.class_name:
-        return False
-    boxes = shape_box(first.shape), shape_box(second.shape)
-    if boxes[0] is None or boxes[1] is None:
-        return first.shape == second.shape
-    if box_iou([boxes[0]], [boxes[1]])[0, 0] < SAME / 2:
-        return False
-    if isinstance(first.shape, Keypoints) or isinstance(second.shape, Keypoints):
-        return first.shape == second.shape
-    return iou(first.shape, second.shape, height, width) >= SAME
 
 
 # ---- export -----------------------------------------------------------------------------------------

@@ -2,7 +2,28 @@
 
 from __future__ import annotations
 
-from studio.project.records import Applied, Change, Entry, Filters, ImageRecord, LabelClass, Project
+from studio.project.records import (
+    Applied,
+    Change,
+    Entry,
+    Filters,
+    ImageRecord,
+    Job,
+    JobImage,
+    LabelClass,
+    Project,
+)
 from studio.project.store import Store
 
-__all__ = ["Applied", "Change", "Entry", "Filters", "ImageRecord", "LabelClass", "Project", "Store"]
+__all__ = [
+    "Applied",
+    "Change",
+    "Entry",
+    "Filters",
+    "ImageRecord",
+    "Job",
+    "JobImage",
+    "LabelClass",
+    "Project",
+    "Store",
+]

@@ -81,21 +81,9 @@ class AnnotationStore:
         draft under a new id, a delete leaves it; both are reported. A put that changes nothing writes
         nothing, so sending the same twice is safe. ``group`` joins the steps of a job for ``undo_group``.
         """
-        check_person(person)
-        puts, deletes = _sorted_out(changes)
-        packed = {change.annotation.id: _packed(change.annotation) for change in puts}
+        edit = Edit(person, changes, verb=verb, group=group)
         with self._db.write() as c:
-            image = find_image(c, image_id, lock=True)
-            stored = rows_by_id(c, image.seq, [*packed, *(change.delete for change in deletes)])
-            plan = _Plan(c, image, person)
-            named = plan.class_names([change.annotation for change in puts], stored)
-            for change in puts:
-                _check_fits(change.annotation, image)
-                row = stored.get(change.annotation.id)
-                plan.put(change, row, named[change.annotation.id], packed[change.annotation.id])
-            for change in deletes:
-                plan.delete(change, stored.get(change.delete))
-            return plan.carry_out(storable(verb)[:LONGEST_VERB], group)
+            return edit.carry_out(c, image_id)
 
     def changes_since(self, image_id: str, version: int) -> Applied:
         """Return what has changed after a version of the image: annotations as they are now, ids deleted."""
@@ -104,6 +92,33 @@ class AnnotationStore:
             since = max(-1, min(int(version), 2**31 - 1))
             rows = list(c.execute(_SINCE, {"image": image.seq, "version": since}))
         return state_now(image.version, rows)
+
+
+class Edit:
+    """Changes to one image, checked and packed before anybody has to wait for them to be written."""
+
+    def __init__(
+        self, person: str, changes: Sequence[Change], *, verb: str, group: str | None = None
+    ) -> None:
+        check_person(person)
+        self._person, self._verb, self._group = person, storable(verb)[:LONGEST_VERB], group
+        self._puts, self._deletes = _sorted_out(changes)
+        self._packed = {change.annotation.id: _packed(change.annotation) for change in self._puts}
+
+    def carry_out(self, connection: Connection, image_id: str) -> Applied:
+        """Write the changes within a transaction."""
+        image = find_image(connection, image_id, lock=True)
+        ids = [*self._packed, *(change.delete for change in self._deletes)]
+        stored = rows_by_id(connection, image.seq, ids)
+        plan = _Plan(connection, image, self._person)
+        named = plan.class_names([change.annotation for change in self._puts], stored)
+        for change in self._puts:
+            _check_fits(change.annotation, image)
+            key = change.annotation.id
+            plan.put(change, stored.get(key), named[key], self._packed[key])
+        for change in self._deletes:
+            plan.delete(change, stored.get(change.delete))
+        return plan.carry_out(self._verb, self._group)
 
 
 @dataclass

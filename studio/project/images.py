@@ -64,7 +64,7 @@ class ImageStore:
             find_project(c, project_id)
             same = _by(c, project_id, images.c.digest == digest)
         if same is not None:
-            return _image(same), False
+            return as_record(same), False
         contents = {ORIGINAL: data, THUMBNAIL: thumbnail}
         if display is not None:
             contents[DISPLAY] = display
@@ -74,17 +74,17 @@ class ImageStore:
             find_project(c, project_id, lock=True)
             same = _by(c, project_id, images.c.digest == digest)
             if same is not None:
-                return _image(same), False
+                return as_record(same), False
             # Somebody may have deleted the same picture elsewhere since we wrote it.
             self._files.write(digest, contents)
             row = _insert(c, project_id, _free_name(c, project_id, name), digest, width, height)
             note(c, project_id, person, "add image", image=row, version=row.version)
-            return _image(row), True
+            return as_record(row), True
 
     def image(self, image_id: str) -> ImageRecord:
         """Return an image. Raises NotFound."""
         with self._db.read() as c:
-            return _image(find_image(c, image_id))
+            return as_record(find_image(c, image_id))
 
     def image_by_name(self, project_id: str, name: str) -> ImageRecord | None:
         """Return the image of that name, tidied as when it was added; None where there is none."""
@@ -94,7 +94,7 @@ class ImageStore:
             return None
         with self._db.read() as c:
             row = _by(c, asked_id(project_id), images.c.name == name)
-        return None if row is None else _image(row)
+        return None if row is None else as_record(row)
 
     def images(
         self,
@@ -114,7 +114,7 @@ class ImageStore:
             .limit(_bounded(limit))
         )
         with self._db.read() as c:
-            return [_image(row) for row in c.execute(wanted)]
+            return [as_record(row) for row in c.execute(wanted)]
 
     def count_images(self, project_id: str, **filters: Unpack[Filters]) -> int:
         wanted = select(func.count()).select_from(images).where(*_conditions(project_id, **filters))
@@ -164,7 +164,7 @@ class ImageStore:
                 version = row.version + 1
                 note(c, row.project_id, person, "mark " + status, image=row, version=version, payload=kept)
                 row = find_image(c, image_id)
-            return _image(row)
+            return as_record(row)
 
     def original_path(self, image: ImageRecord) -> Path:
         """Return the file as it was uploaded."""
@@ -282,7 +282,7 @@ def _bounded(number: int) -> int:
     return max(0, min(int(number), MOST_AT_ONCE))
 
 
-def _image(row: Row) -> ImageRecord:
+def as_record(row: Row) -> ImageRecord:
     return ImageRecord(
         row.id,
         row.project_id,

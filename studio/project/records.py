@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal, TypedDict
 
@@ -10,6 +10,7 @@ from studio.annotations import Annotation
 
 Status = Literal["todo", "done"]
 Order = Literal["added", "name"]
+JobState = Literal["paused", "running", "done", "cancelled", "failed"]
 
 
 @dataclass(frozen=True)
@@ -91,6 +92,40 @@ class Entry:
     at: datetime
     version: int
     state: Literal["done", "undone", "ended", "note"]
+
+
+@dataclass(frozen=True)
+class Job:
+    """A work over many images. ``kind`` names the operation, ``settings`` is what JSON holds of its options.
+
+    Of ``total`` images ``done`` have their result and ``failed`` could not have one. Images that were deleted
+    since count no longer. Its id is the group of history of all that it did.
+    """
+
+    id: str
+    project_id: str
+    person: str
+    kind: str
+    title: str
+    settings: dict[str, Any]
+    state: JobState
+    problem: str | None
+    created: datetime
+    changed: datetime
+    done: int
+    failed: int
+    total: int
+
+
+@dataclass(frozen=True)
+class JobImage:
+    """One image of a job, at its place in the order; ``counts`` is what the operation tells of it."""
+
+    position: int
+    image: ImageRecord
+    state: Literal["todo", "done", "failed"]
+    problem: str | None = None
+    counts: dict[str, int] = field(default_factory=dict)
 
 
 class Filters(TypedDict, total=False):

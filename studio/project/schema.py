@@ -160,6 +160,33 @@ history = Table(
     Index("history_turn", "image", "person", "state", "seq"),
 )
 
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", String(32), primary_key=True),  # also the group of history of all that it did
+    Column("project_id", String(32), _owned_by("projects.id"), nullable=False, index=True),
+    Column("person", Text, nullable=False),
+    Column("kind", String(20), nullable=False),
+    Column("title", Text, nullable=False),
+    Column("settings", JSON, nullable=False),
+    Column("state", String(10), nullable=False, index=True),
+    Column("problem", Text),
+    Column("created", Moment, nullable=False),
+    Column("changed", Moment, nullable=False),
+)
+
+job_images = Table(
+    "job_images",
+    metadata,
+    Column("job_id", String(32), _owned_by("jobs.id"), primary_key=True),
+    Column("image", Number, _owned_by("images.seq"), primary_key=True, index=True),
+    Column("position", Integer, nullable=False),
+    Column("state", String(6), nullable=False),  # todo, done, failed
+    Column("problem", Text),
+    Column("counts", JSON, nullable=False),
+    Index("job_images_turn", "job_id", "state", "position"),
+)
+
 # Files whose last image went; they are removed after the commit, or at the next start.
 doomed = Table(
     "doomed",

@@ -13,11 +13,12 @@ from studio.project.database import Database
 from studio.project.files import Files
 from studio.project.history import HistoryStore
 from studio.project.images import ImageStore
+from studio.project.jobs import JobStore
 from studio.project.projects import ProjectStore
 from studio.project.removal import RemovalStore
 
 
-class Store(ProjectStore, ClassStore, ImageStore, AnnotationStore, HistoryStore, RemovalStore):
+class Store(ProjectStore, ClassStore, ImageStore, AnnotationStore, HistoryStore, JobStore, RemovalStore):
     """All that people have made. Safe to call from many threads, and from several processes at once.
 
     ``folder`` gets ``files/`` and, unless ``url`` names another database, ``studio.db``. Each change is one
