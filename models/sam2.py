@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from models._demo import demo_cards
+from models._sam.memory import Sam2Follower
 from models._sam.sam2 import Sam2Segmenter
 from studio.adapters import Card, Download
 
@@ -32,12 +33,21 @@ def _statistics(folder: Path) -> dict[str, tuple[float, ...]]:
     return {}
 
 
+def _has_memory(folder: str | None) -> bool:
+    """Say whether a checkpoint holds the video model, as the hub's do, or the image model alone."""
+    try:
+        settings = json.loads((Path(folder or "") / "config.json").read_text("utf-8"))
+    except (OSError, ValueError):
+        return False
+    return settings.get("model_type") == "sam2_video"
+
+
 def _load(architecture: str, folder: str | None, device: str, options: Sam2Options) -> Sam2Segmenter:
     import torch
     import transformers
 
-    # The hub's checkpoints are those of the video model, which holds the image model and more: transformers
-    # warns of that at each load.
+    # The hub's checkpoints are those of the video model, which holds the image model and more: where the image
+    # model alone is built, as for EdgeTAM, transformers warns of that at each load.
     before = transformers.logging.get_verbosity()
     transformers.logging.set_verbosity_error()
     try:
@@ -47,13 +57,14 @@ def _load(architecture: str, folder: str | None, device: str, options: Sam2Optio
     finally:
         transformers.logging.set_verbosity(before)
     model.requires_grad_(False)
-    return Sam2Segmenter(
-        model, device, full_precision=options.full_precision, **_statistics(Path(folder or ""))
-    )
+    adapter = Sam2Follower if architecture == "Sam2VideoModel" else Sam2Segmenter
+    return adapter(model, device, full_precision=options.full_precision, **_statistics(Path(folder or "")))
 
 
 def load_sam2(folder: str | None, device: str, options: Sam2Options) -> Sam2Segmenter:
-    return _load("Sam2Model", folder, device, options)
+    """Return a Sam2Follower where the checkpoint holds the video model, else a segmenter alone."""
+    architecture = "Sam2VideoModel" if _has_memory(folder) else "Sam2Model"
+    return _load(architecture, folder, device, options)
 
 
 def load_edgetam(folder: str | None, device: str, options: Sam2Options) -> Sam2Segmenter:
@@ -65,7 +76,7 @@ def _card(size: str, title: str, download: int, memory: int, rank: int, note: st
         id=f"sam2.1-{size}",
         title=f"SAM 2.1 {title}",
         family="SAM 2",
-        roles=("segmenter",),
+        roles=("segmenter", "follower"),
         prompts=("point", "box", "mask"),
         licence="Apache-2.0",
         load=load_sam2,
@@ -104,5 +115,6 @@ CARDS = [
         note="SAM 2 made small enough for telephones: opens an image several times faster on a processor.",
         rank=14,
     ),
-    *demo_cards("sam2", TINY, title="Demo SAM 2.1"),
+    # Trained on single scenes: it has no memory to follow with.
+    *demo_cards("sam2", TINY, title="Demo SAM 2.1", roles=("segmenter",)),
 ]

@@ -95,6 +95,37 @@ def models(context: typer.Context) -> None:
         typer.echo(f"{name:24} not available: {reason}", err=True)
 
 
+@app.command("add-model")
+def add_model(
+    context: typer.Context,
+    file: Annotated[
+        Path, typer.Argument(help="A checkpoint: of SAM, SAM-HQ, SAM 2, RITM, FocalClick or CDNet.")
+    ],
+    title: Annotated[str, typer.Option(help="What the model is to be called.")] = "",
+) -> None:
+    """Take a checkpoint file of your own in as a model. Nothing in it is run."""
+    studio = _studio(_settings(context))
+    from studio.operations import checkpoints
+
+    def work() -> None:
+        card = checkpoints.add(studio, LOCAL, file, title=title)
+        typer.echo(f"{card.title} was added as {card.id}. A page that is loaded from now on offers it.")
+
+    _said(work)
+
+
+@app.command("remove-model")
+def remove_model(
+    context: typer.Context,
+    model: Annotated[str, typer.Argument(help="The id of a model added before, such as own-0123456789ab.")],
+) -> None:
+    """Delete a checkpoint that was added. A studio that runs meanwhile keeps it until it is started again."""
+    studio = _studio(_settings(context))
+    from studio.operations import checkpoints
+
+    _said(lambda: typer.echo(f"{checkpoints.remove(studio, LOCAL, model)} was removed."))
+
+
 @app.command("import")
 def import_(
     context: typer.Context,

@@ -17,6 +17,7 @@ from studio.annotations import Box, Keypoints, Mask, Prompt
 
 Role = Literal[
     "segmenter",
+    "follower",
     "detector",
     "text-detector",
     "example-detector",
@@ -48,12 +49,14 @@ class Candidate:
 
     ``score`` is the model's own estimate of quality, 0 to 1. ``state`` is what the model wants handed back
     as ``previous`` with the next click, None where it wants nothing. It belongs to the adapter that made it,
-    is never changed once made, and nobody else looks inside.
+    is never changed once made, and nobody else looks inside. ``stability`` says how little the mask changes
+    when the threshold it was cut at moves: the IoU of a stricter and a laxer cut, None where nobody worked it out.
     """
 
     mask: Mask
     score: float
     state: Any = None
+    stability: float | None = None
 
 
 @runtime_checkable
@@ -68,6 +71,43 @@ class Segmenter(Protocol):
         """Return candidates, best first: cheap, every click, and stateless.
 
         ``previous`` is the state this model gave with the same object's mask a click earlier.
+        """
+        ...
+
+
+@runtime_checkable
+class BatchSegmenter(Segmenter, Protocol):
+    """A segmenter that answers many prompts on one image at once, in less time than one by one."""
+
+    def segment_many(
+        self, embedding: Embedding, prompts: Sequence[Prompt], *, floor: float = 0.0, steady: float = 0.0
+    ) -> list[list[Candidate]]:
+        """Return for each prompt what ``segment`` says of it, with each candidate's stability worked out.
+
+        Candidates of a score below ``floor`` or a stability below ``steady`` are left out, before the work of
+        giving them masks of the image's size.
+        """
+        ...
+
+
+@runtime_checkable
+class Follower(Segmenter, Protocol):
+    """A segmenter that finds objects of one image again on the images that follow it.
+
+    The memory it hands out belongs to it, is never changed once made, and nobody else looks inside.
+    """
+
+    def remember(self, embedding: Embedding, masks: Sequence[Mask], images: int) -> Any:
+        """Return the memory of objects on an image where their masks are known.
+
+        ``images`` is how many images there will be, this one counted.
+        """
+        ...
+
+    def follow(self, embedding: Embedding, memory: Any) -> tuple[list[Candidate], Any]:
+        """Return each object's candidate on the next image, and the memory to go on with.
+
+        Here ``score`` says how likely the object is there at all; at 0.5 or less the mask may be empty.
         """
         ...
 
@@ -193,6 +233,7 @@ class Answerer(Protocol):
 
 PROTOCOLS: dict[Role, type] = {
     "segmenter": Segmenter,
+    "follower": Follower,
     "detector": Detector,
     "text-detector": TextDetector,
     "example-detector": ExampleDetector,
@@ -205,14 +246,27 @@ PROTOCOLS: dict[Role, type] = {
 
 
 @dataclass(frozen=True)
+class Address:
+    """A file that lies at a plain address; ``sha256`` is its digest where its authors tell it."""
+
+    url: str
+    bytes: int
+    sha256: str = ""
+
+
+@dataclass(frozen=True)
 class Download:
-    """Where a model's files come from. ``bytes`` is what travels, a first guess for the page."""
+    """Where a model's files come from. ``bytes`` is what travels, a first guess for the page.
+
+    They come from the hub by ``hub_id``, or where there are ``addresses`` from these.
+    """
 
     hub_id: str
     bytes: int
     revision: str = "main"
     patterns: tuple[str, ...] = ("*.json", "*.safetensors", "*.txt")
     gated: bool = False
+    addresses: tuple[Address, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -248,3 +302,23 @@ class Card:
     rank: int = 100  # within its role, lower is offered first
     folder: Path | None = None
     demo: bool = False  # knows only the scenes of the sample project; offered after all others
+    examples_travel: bool = True  # what an example on one image shows is found on others, too
+
+
+@dataclass(frozen=True)
+class CheckpointKind:
+    """A kind of checkpoint file that people may add to their studio.
+
+    ``examine(saved)`` is given what a file holds, and returns the name of its variant where it is of this kind
+    and works, or None where it is of another; it raises BadInput where it is of this kind and cannot be used.
+    ``card(variant, bytes)`` describes such a file; the studio puts in the id, the title, the licence and the
+    folder, in which the file then lies under the name CHECKPOINT_FILE. ``accepts`` names the kind to people.
+    """
+
+    id: str
+    accepts: str
+    examine: Callable[[Any], str | None]
+    card: Callable[[str, int], Card]
+
+
+CHECKPOINT_FILE = "checkpoint.pth"

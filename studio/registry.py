@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from studio.adapters import PROTOCOLS, Card, Role
+from studio.adapters import PROTOCOLS, Card, CheckpointKind, Role
 from studio.errors import unknown
 
 ENTRY_POINTS = "studio.models"
@@ -28,11 +28,15 @@ def user_folder() -> Path:
 
 
 class Registry:
-    """Cards by id. ``failures`` says why a file, or one card of it, is not among them."""
+    """Cards by id. ``failures`` says why a file, or one card of it, is not among them.
+
+    ``kinds`` are the kinds of checkpoint files that people may add, by id.
+    """
 
     def __init__(self, cards: Iterable[Card] = ()) -> None:
         self._cards: dict[str, Card] = {}
         self.failures: dict[str, str] = {}
+        self.kinds: dict[str, CheckpointKind] = {}
         for card in cards:
             self.add(card)
 
@@ -45,7 +49,8 @@ class Registry:
     ) -> Registry:
         """Find cards: the packages first, then entry points, then the files of ``folder`` (the user's own).
 
-        Each module offers a list ``CARDS``. One that does not import is listed in ``failures`` and left out;
+        Each module offers a list ``CARDS``, and may offer a list ``CHECKPOINTS`` of CheckpointKind. One that
+        does not import is listed in ``failures`` and left out;
         of cards with the same id the first is kept.
         """
         registry = cls()
@@ -66,12 +71,17 @@ class Registry:
         if problem is None and card.id in self._cards:
             problem = f"there already is a model with this id, “{self._cards[card.id].title}”; it was kept"
         if problem is None:
-            self._cards[card.id] = card
+            # A new dictionary each time: others may be looking through this one.
+            self._cards = {**self._cards, card.id: card}
             return
         name = getattr(card, "id", None)
         self.failures[f"{origin or 'added'}: {name if isinstance(name, str) else type(card).__name__}"] = (
             problem
         )
+
+    def discard(self, model_id: str) -> None:
+        """Take a card out, where it is in."""
+        self._cards = {key: card for key, card in self._cards.items() if key != model_id}
 
     def card(self, model_id: str) -> Card:
         try:
@@ -126,11 +136,19 @@ class Registry:
                 )
                 return
             cards = list(found.CARDS if isinstance(found, ModuleType) else found)
+            kinds = list(getattr(found, "CHECKPOINTS", ()))
         except (Exception, SystemExit) as error:
             self.failures[origin] = _reason(error)
             return
         for card in cards:
             self.add(card, origin)
+        for kind in kinds:
+            if isinstance(kind, CheckpointKind):
+                self.kinds.setdefault(kind.id, kind)
+            else:
+                self.failures[f"{origin}: CHECKPOINTS"] = (
+                    f"it holds a {type(kind).__name__}, not a CheckpointKind"
+                )
 
 
 def _import_file(path: Path) -> ModuleType:

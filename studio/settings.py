@@ -26,7 +26,8 @@ def default_data_folder() -> Path:
 class Settings:
     """``people`` is "one" where whoever reaches the page is the same person (a studio on one's own machine),
     "each" where every browser is a person with projects of his own (a shared link, a Space). With ``sample``
-    each person finds the sample project at the first visit.
+    each person finds the sample project at the first visit. ``max_file_size`` is of what is uploaded through the
+    page, ``max_checkpoint_bytes`` of a checkpoint that is added, whichever way.
     """
 
     data: Path = field(default_factory=default_data_folder)
@@ -35,3 +36,4 @@ class Settings:
     max_file_size: str = "2gb"
     embedding_bytes: int | None = None
     sample: bool = True
+    max_checkpoint_bytes: int = 8_000_000_000

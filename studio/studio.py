@@ -7,6 +7,7 @@ from typing import Any
 
 from studio.access import HEADER, LOCAL, current_person
 from studio.adapters import Card, Role
+from studio.checkpoints import Checkpoints
 from studio.continuations import Continuations
 from studio.embeddings import EmbeddingCache
 from studio.errors import NotAllowed, NotFound
@@ -34,6 +35,10 @@ class Studio:
         self.settings.data.mkdir(parents=True, exist_ok=True)
         self.store = Store(self.settings.data, self.settings.database)
         self.registry = registry or Registry.discover()
+        self.checkpoints = Checkpoints(
+            self.settings.data / "checkpoints", self.registry, self.settings.max_checkpoint_bytes
+        )
+        self.checkpoints.offer()
         self.hub = hub or Hub()
         self.continuations = Continuations()
         self._pool = pool

@@ -13,6 +13,8 @@ from studio.app import Shared
 from studio.devices import size_text
 from studio.errors import StudioError
 from studio.studio import Studio
+from tabs._checkpoints import own_checkpoints
+from tabs._gated import Access
 from tabs._work import QUIET
 
 TITLE = "Models"
@@ -21,6 +23,7 @@ ORDER = 90
 # What a person gets from a model of each role.
 GIVES: dict[Role, str] = {
     "segmenter": "masks from clicks and boxes",
+    "follower": "objects found again on the next pictures",
     "detector": "boxes of its own classes",
     "text-detector": "boxes from words",
     "example-detector": "boxes from an example",
@@ -71,6 +74,7 @@ def build(studio: Studio, shared: Shared) -> ModelsTab:
     gr.Markdown(_failures(studio))
 
     def show() -> tuple:
+        studio.checkpoints.offer()  # one may have been added at the command line meanwhile
         here = studio.pool.loaded()
         choices = [(m.title, m.id) for m in here]
         return (
@@ -95,8 +99,18 @@ def build(studio: Studio, shared: Shared) -> ModelsTab:
     shown = [table, loaded, which, events]
     refresh.click(show, None, shown, **QUIET)
     unload.click(leave, which, shown, **QUIET)
+    own = own_checkpoints(studio, show, shown)
+    with gr.Accordion("Gated models and your access token", open=False):
+        access = Access(studio, "models-gated")
     built = ModelsTab()
-    built.connect = lambda others: built.tab.select(show, None, shown, **QUIET)
+
+    def connect(_others: dict[str, Any]) -> None:
+        built.tab.select(show, None, shown, **QUIET)
+        built.tab.select(access.look_at_all, None, access.outputs, **QUIET)
+        if own:
+            built.tab.select(own[0], None, own[1], **QUIET)
+
+    built.connect = connect
     return built
 
 

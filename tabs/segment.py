@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -15,10 +13,15 @@ from studio.adapters import Card
 from studio.app import Shared
 from studio.canvas.canvas import prompt_canvas
 from studio.canvas.server import canvas_function
-from studio.devices import size_text
 from studio.errors import NotFound
 from studio.studio import Studio
-from tabs._work import LONG, QUIET, Progress, Work
+from tabs._comparing import ComparePanel
+from tabs._concepts import ConceptPanel
+from tabs._downloads import about_model, download_label, downloading
+from tabs._everything import EverythingPanel
+from tabs._gated import Access
+from tabs._propagating import PropagatePanel
+from tabs._work import LONG, QUIET
 
 TITLE = "Segment"
 ORDER = 20
@@ -34,12 +37,11 @@ class SegmentTab:
 
 
 def build(studio: Studio, shared: Shared) -> SegmentTab:
-    cards = studio.registry.cards("segmenter")
     # What this person chose, not what was taken for want of a choice.
     chosen = gr.BrowserState("", storage_key="onelabel-segmenter", secret="onelabel")
-    with gr.Row(elem_id="segment-bar", equal_height=True):
+    with gr.Row(elem_id="segment-bar", equal_height=True) as bar:
         model = gr.Dropdown(
-            [(card.title, card.id) for card in cards],
+            _choices(studio),
             label="Model",
             show_label=False,
             container=False,
@@ -51,7 +53,17 @@ def build(studio: Studio, shared: Shared) -> SegmentTab:
         about = gr.HTML("", elem_id="segment-about", padding=False)
         fetch = gr.Button("Download", visible=False, scale=0, min_width=140, variant="primary", size="sm")
         stop = gr.Button("Cancel", visible=False, scale=0, min_width=90, size="sm")
+    access = Access(studio, "segment-gated")
+    everything = EverythingPanel(studio, model, bar)
+    panels = (
+        ComparePanel(studio, bar),
+        PropagatePanel(studio, bar, shared.image),
+        ConceptPanel(studio, model, bar),
+    )
     canvas = prompt_canvas(canvas_function(studio), elem_id="canvas")
+    for panel in panels:
+        panel.connect(canvas)
+    everything.connect(canvas)
 
     def show_model(model_id: str) -> tuple[Any, ...]:
         card = _card(studio, model_id)
@@ -60,21 +72,22 @@ def build(studio: Studio, shared: Shared) -> SegmentTab:
         absent = studio.hub.state(card) == "absent"
         return (
             gr.HTML(model=card.id, model_title=card.title),
-            gr.HTML(_about(studio, card)),
-            gr.Button(_size("Download", card), visible=absent),
+            gr.HTML(about_model(studio, card)),
+            gr.Button(download_label(card), visible=absent),
         )
 
     def first_model(chosen_id: str, project_id: str, request: gr.Request) -> tuple[Any, str]:
         asked = _card(studio, dict(request.query_params).get("model", ""))
         chosen_id = asked.id if asked else chosen_id
-        return gr.Dropdown(value=_model_for(studio, chosen_id, project_id).id), chosen_id
+        card = _model_for(studio, chosen_id, project_id)
+        return gr.Dropdown(_choices(studio), value=card.id), chosen_id
 
-    async def fetch_model(model_id: str) -> AsyncIterator[tuple[Any, ...]]:
+    async def fetch_model(model_id: str, request: gr.Request) -> AsyncIterator[tuple[Any, ...]]:
         card = _card(studio, model_id)
         if card is None or studio.hub.state(card) != "absent":
             yield *fetched(model_id), None
             return
-        work = Work(f"Downloading {card.title} ({card.licence}), in MB", partial(_download, studio, card))
+        work = downloading(studio, card, studio.person(request))
         yield gr.HTML(work.bar()), gr.Button(visible=False), gr.Button(visible=True), gr.skip(), work
         async for bar in work.watch():
             yield gr.HTML(bar), gr.skip(), gr.skip(), gr.skip(), gr.skip()
@@ -88,7 +101,7 @@ def build(studio: Studio, shared: Shared) -> SegmentTab:
         absent = studio.hub.state(card) == "absent"
         # A new value of refresh makes the canvas encode the open image with the model that has just come.
         canvas = gr.HTML() if absent else gr.HTML(refresh=time.time_ns())
-        return gr.HTML(_about(studio, card)), gr.Button(visible=absent), gr.Button(visible=False), canvas
+        return gr.HTML(about_model(studio, card)), gr.Button(visible=absent), gr.Button(visible=False), canvas
 
     def needed(event: gr.EventData) -> tuple[Any, Any, Any]:
         wanted = event._data if isinstance(event._data, dict) else {}
@@ -104,11 +117,16 @@ def build(studio: Studio, shared: Shared) -> SegmentTab:
     work = gr.State(None)
     fetching = [about, fetch, stop, canvas, work]
     model.change(show_model, model, [canvas, about, fetch], **QUIET)
+    model.change(access.look, model, access.outputs, **QUIET)
     model.input(lambda model_id: model_id or "", model, chosen, **QUIET)
     to_fetch = gr.State("")
     asked = canvas.need_model(needed, None, [model, to_fetch, chosen], **QUIET)
-    fetch.click(fetch_model, model, fetching, **LONG)
-    asked.then(fetch_model, to_fetch, fetching, **LONG)
+    for fetches in (
+        fetch.click(fetch_model, model, fetching, **LONG),
+        asked.then(fetch_model, to_fetch, fetching, **LONG),
+        access.given.then(fetch_model, access.ready, fetching, **LONG),
+    ):
+        fetches.then(access.look, model, access.outputs, **QUIET)
     stop.click(lambda running: running.stop() if running else None, work, None, queue=False, **QUIET)
     # What the canvas opened is remembered, and never sent back to it: the person may be further by then.
     canvas.opened(opened, None, shared.image, trigger_mode="always_last", **QUIET)
@@ -136,12 +154,17 @@ def build(studio: Studio, shared: Shared) -> SegmentTab:
                 model_title=card.title,
                 refresh=now,
             )
-            return shown, gr.Dropdown(value=card.id)
+            return shown, gr.Dropdown(_choices(studio), value=card.id)
 
         built.tab.select(show_all, [shared.image, shared.project, chosen], [canvas, model], **QUIET)
 
     built.connect = connect
     return built
+
+
+def _choices(studio: Studio) -> list[tuple[str, str]]:
+    """Return title and id of each model, those added since the page was built too."""
+    return [(card.title, card.id) for card in studio.registry.cards("segmenter")]
 
 
 def _card(studio: Studio, model_id: str) -> Card | None:
@@ -172,24 +195,3 @@ def _image_to_open(studio: Studio, image_id: str, project_id: str, person: str) 
         if found:
             return found[0].id
     return ""
-
-
-def _about(studio: Studio, card: Card) -> str:
-    state = {"ready": "downloaded", "absent": "not downloaded yet", "no download": "needs no download"}
-    parts = [state[studio.hub.state(card)], card.licence]
-    if not card.commercial:
-        parts.append("not for commercial use")
-    if card.note:
-        parts.append(card.note)
-    return f'<span class="segment-note">{" · ".join(parts)}</span>'
-
-
-def _size(verb: str, card: Card) -> str:
-    return f"{verb} {size_text(card.download.bytes)}" if card.download else verb
-
-
-def _download(studio: Studio, card: Card, progress: Progress, cancel: threading.Event) -> None:
-    def told(done: int, total: int) -> None:
-        progress(done // 1_000_000, max(total // 1_000_000, 1), "")
-
-    studio.hub.download(card, told, cancel.is_set, studio.registry.instead_of(card))

@@ -7,12 +7,14 @@ et al., SAM 2: Segment Anything in Images and Videos, 2024), so that the same we
 from __future__ import annotations
 
 import weakref
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from models._images import check_image
 from models._precision import bfloat16_helps, precision
+from models._sam.many import together, worthy
 from studio.adapters import Candidate, Embedding
 from studio.annotations import Mask, Prompt
 from studio.errors import BadInput
@@ -91,6 +93,32 @@ class Sam2Segmenter:
         order = np.argsort(-scores, kind="stable")
         return [Candidate(full_mask(logits[i], *size), float(scores[i]), limited[i]) for i in order]
 
+    def segment_many(
+        self, embedding: Embedding, prompts: Sequence[Prompt], *, floor: float = 0.0, steady: float = 0.0
+    ) -> list[list[Candidate]]:
+        """Return for each prompt what ``segment`` says of it, as far as it reaches both marks.
+
+        Prompts of one form go through the decoder together. Raises BadInput for one with a mask, or empty.
+        """
+        import torch
+
+        size = (embedding.height, embedding.width)
+        found: list[list[Candidate]] = [[] for _ in prompts]
+        for places in together(prompts):
+            group = [prompts[i] for i in places]
+            ambiguous = len(group[0].points) == 1 and group[0].box is None
+            with torch.inference_mode():
+                coordinates, labels = zip(*(self._points(p, size) for p in group), strict=True)
+                points = torch.cat(coordinates, 1), torch.cat(labels, 1)
+                logits, scores = self._decode_many(embedding.data, points, None, ambiguous)
+            limited = np.clip(logits, -LOGIT_LIMIT, LOGIT_LIMIT)
+            for place, raw, kept, rated in zip(places, logits, limited, scores, strict=True):
+                found[place] = [
+                    Candidate(full_mask(raw[i], *size), float(rated[i]), kept[i].copy(), stability)
+                    for i, stability in worthy(raw, rated, floor, steady)
+                ]
+        return found
+
     def _pixels(self, image: np.ndarray) -> Any:
         """Return the network's input, resized as torchvision resizes floats: antialiased, aspect not kept."""
         import torch
@@ -148,6 +176,13 @@ class Sam2Segmenter:
         self, features: Features, points: tuple[Any, Any] | None, mask: Any, ambiguous: bool
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return logits of shape (n, h, w) and scores (n,), float32: three where ambiguous, else one."""
+        logits, scores = self._decode_many(features, points, mask, ambiguous)
+        return logits[0], scores[0]
+
+    def _decode_many(
+        self, features: Features, points: tuple[Any, Any] | None, mask: Any, ambiguous: bool
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return logits (p, n, h, w) and scores (p, n) for p prompts, whose points are (1, p, k, 2)."""
         import torch
 
         maps = self._on_device(features)
@@ -163,7 +198,7 @@ class Sam2Segmenter:
             multimask_output=ambiguous,
             high_resolution_features=maps[:-1],
         )
-        return logits[0, 0].cpu().numpy(), scores[0, 0].cpu().numpy()
+        return logits[0].cpu().numpy(), scores[0].cpu().numpy()
 
     def _on_device(self, features: Features) -> list[Any]:
         """Return the feature maps where the model is; those of the latest image are not copied twice."""

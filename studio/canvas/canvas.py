@@ -39,7 +39,8 @@ def prompt_canvas(
 
     Props that Python may set: ``image`` (id to open, "" for none; "id#anything" opens an id again that was
     set before, since the page learns of changes only), ``model`` (id), ``model_title``,
-    ``refresh`` (any new value reads the image, its classes and the model's state again), ``height``
+    ``refresh`` (any new value reads the image, its classes and the model's state again), ``review`` ("id#anything"
+    begins a review of the image's drafts once they are there), ``height``
     (CSS length; without it the stage fills the window). Events: ``opened`` {image}, ``saved`` {image,
     version}, ``need_model`` {model, action: "download" | "use"}. ``opened`` tells of a move that has
     already happened: it must not be echoed into ``image``.
@@ -49,7 +50,7 @@ def prompt_canvas(
         # As text: Gradio walks through every number of a structured answer, in Python and again in the page.
         return json.dumps(call(request), separators=(",", ":"))
 
-    known = {"image": "", "model": "", "model_title": "", "refresh": 0, "height": ""}
+    known = {"image": "", "model": "", "model_title": "", "refresh": 0, "review": "", "height": ""}
     return gr.HTML(
         html_template=SHELL,
         css_template="",

@@ -99,6 +99,7 @@ export class Changes {
       if (follow) object.candidates = null;
     }
     if (follow && taken.length === 1 && taken[0].draft && stage.tool === "smart") stage.select(taken[0].id, { open: true });
+    if (follow && taken.length === 1) this.app.review?.follow(taken[0]);
     if (answer.conflicts?.length) {
       stage.select(null);
       this.conflicts(answer);

@@ -15,6 +15,9 @@ export const LEGEND = [
   ["Objects", [
     [["1 … 9"], "class"], [["Delete"], "delete the selected"], [["Z", `${CTRL}+Z`], "undo"], [["Y", "Shift+Z"], "redo"],
     [["Shift+Enter"], "accept all drafts"], [["T"], "hide or show all"], [["L"], "lock the selected"], [["O"], "hide the selected"]]],
+  ["Review of drafts", [
+    [["I"], "begin, one draft after the other"], [["←", "→"], "previous, next draft"], [["Enter"], "accept, go on"],
+    [["Delete", "Backspace"], "reject, go on"], [["Shift+Enter"], "accept all shown"], [["Esc"], "end"]]],
   ["Polygon", [
     [["Enter", "Double-click"], "close"], [["Backspace"], "take back a vertex"], [["Drag an edge"], "put in a vertex"],
     [["Alt+Click", "Delete"], "take out a vertex"]]],
@@ -55,7 +58,7 @@ export class Keys {
 
   #run([name, ...args], e) {
     const tool = this.app.currentTool();
-    if (tool.key?.(name, e)) return true;
+    if (tool.key?.(name, e) || this.app.review?.key(name, args, e)) return true;
     return this.app.do[name]?.(...args) !== false;
   }
 
@@ -96,7 +99,7 @@ export class Keys {
       z: [e.shiftKey ? "redo" : "undo"], y: ["redo"], n: ["begin"], c: ["candidate"], Escape: ["aside"],
       Delete: ["delete"], Backspace: ["delete"], "[": ["brushBy", 1 / 1.2], "]": ["brushBy", 1.2], "+": ["zoom", 1.25],
       "=": ["zoom", 1.25], "-": ["zoom", 0.8], _: ["zoom", 0.8], ",": ["go", -1], ".": ["go", 1], "?": ["help"], t: ["hideAll"],
-      l: ["lock"], o: ["hide"], w: ["zoomSelected"], f: ["fullscreen"], d: ["done"], k: ["keyboard"], g: ["focusList"],
+      l: ["lock"], o: ["hide"], w: ["zoomSelected"], f: ["fullscreen"], d: ["done"], k: ["keyboard"], g: ["focusList"], i: ["review"],
     };
     return plain[key] ?? null;
   }

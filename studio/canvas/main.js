@@ -8,6 +8,7 @@ import { Layers } from "./layers.js";
 import { legend } from "./legend.js";
 import { ObjectPanel } from "./objects.js";
 import { Pointer } from "./pointer.js";
+import { Review } from "./review.js";
 import { Session } from "./session.js";
 import { Stage } from "./stage.js";
 import { statusBar } from "./status.js";
@@ -33,6 +34,7 @@ export async function mount({ element, props, trigger, server, watch }) {
   watch("image", () => app.imageProp());
   watch(["model", "model_title"], () => app.setModel(props.model));
   watch("refresh", () => app.refresh());
+  watch("review", () => app.review.request(app.props.review));
   watch("height", () => app.measure());
   return app;
 }
@@ -86,12 +88,13 @@ class App {
     const absent = missing(this);
     this.need = absent.show;
     this.panel = new ObjectPanel(this);
+    this.review = new Review(this);
     this.bottom = statusBar(this);
     this.legend = legend(this);
     this.blank = h("div", { class: "ol-blank" });
     this.ring = h("div", { class: "ol-ring", hidden: true, "aria-hidden": "true" });
     this.host.append(this.ring, this.blank, candidates(this), actions(this), absent.panel);
-    this.root.prepend(toolbar(this), classBar(this), h("div", { class: "ol-main" }, this.host, this.panel.element), this.bottom.element, this.about, this.legend);
+    this.root.prepend(toolbar(this), classBar(this), this.review.element, h("div", { class: "ol-main" }, this.host, this.panel.element), this.bottom.element, this.about, this.legend);
     this.element.replaceChildren(this.root);
     this.element.style.minHeight = "";
   }
@@ -134,6 +137,8 @@ class App {
     this.sizes = new ResizeObserver(() => this.measure());
     this.sizes.observe(this.element);
     this.sizes.observe(this.host);
+    this.around = new ResizeObserver(() => requestAnimationFrame(() => this.measure())); // what stands above may open or close
+    for (const above of [document.body, this.element.closest(".tabitem")]) if (above) this.around.observe(above);
     window.addEventListener("keydown", (e) => { if (e.key === "Tab" || this.stage.cursor) this.root.classList.add("ol-keys"); }, { signal, capture: true });
     this.root.addEventListener("pointerdown", () => this.root.classList.remove("ol-keys"), { signal, capture: true });
     window.addEventListener("resize", () => this.measure(), { signal });
@@ -270,6 +275,7 @@ class App {
     this.gone.abort();
     this.session.close();
     this.sizes.disconnect();
+    this.around.disconnect();
     this.classes.disconnect();
     this.panel.watcher.disconnect();
     this.bottom.close();

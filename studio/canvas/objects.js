@@ -11,12 +11,14 @@ export class ObjectPanel {
     this.title = h("h2", { class: "ol-title" }, "Objects");
     this.acceptAll = h("button", { type: "button", class: "ol-link", title: "Accept all drafts (Shift+Enter)", hidden: true,
       onclick: () => app.labelling.acceptAll() });
+    this.review = h("button", { type: "button", class: "ol-link", title: "Go through the drafts one by one (I)", hidden: true,
+      onclick: () => app.do.review() }, "Review");
     this.list = h("div", { class: "ol-list", role: "listbox", tabIndex: -1, aria: { label: "Objects on this image" },
       onkeydown: (e) => this.#key(e), onpointerleave: () => app.stage.hover(null) });
     this.empty = h("p", { class: "ol-hint" }, "Nothing is labelled here yet. Click an object in the picture.");
     this.close = iconButton("close", "Close the list", "", () => app.do.drawer(false), { class: "ol-button ol-drawer-button" });
     this.element = h("aside", { class: "ol-panel", aria: { label: "Objects" } },
-      h("div", { class: "ol-head" }, this.title, this.acceptAll, this.close), this.list, this.empty, this.#details());
+      h("div", { class: "ol-head" }, this.title, this.review, this.acceptAll, this.close), this.list, this.empty, this.#details());
     this.watcher = new IntersectionObserver((seen) => {
       for (const { target, isIntersecting } of seen) { target.inSight = isIntersecting; if (isIntersecting) this.#thumb(target); }
     }, { root: this.list, rootMargin: "120px" });
@@ -66,8 +68,9 @@ export class ObjectPanel {
   #heading() {
     const objects = this.stage.list(), drafts = objects.filter((o) => o.draft).length;
     say(this.title, objects.length ? `Objects · ${count(objects.length)}` : "Objects");
-    this.acceptAll.hidden = drafts < 2;
-    say(this.acceptAll, `Accept ${count(drafts)} drafts`);
+    this.review.hidden = drafts < 2 || this.app.review?.on;
+    this.acceptAll.hidden = drafts < 2 || this.app.review?.on;
+    say(this.acceptAll, `Accept all ${count(drafts)}`);
     this.empty.hidden = objects.length > 0 || !this.stage.image;
     this.list.hidden = !objects.length;
   }
@@ -102,7 +105,7 @@ export class ObjectPanel {
   #fill(row) {
     const { stage } = this, { object } = row, colour = stage.colour(object.class);
     const made = object.model ? `${object.model}${object.score === null || object.score === undefined ? "" : ` · ${object.score.toFixed(2)}`}` : object.shape.kind;
-    const hidden = stage.hidden.has(object.id), locked = stage.locked.has(object.id);
+    const hidden = stage.hidden.has(object.id) || stage.sifted.has(object.id), locked = stage.locked.has(object.id);
     row.style.setProperty("--c", colour);
     row.name.replaceChildren(h("i", { class: "ol-dot", style: { background: colour } }), h("span", {}, object.class));
     row.note.replaceChildren(object.draft ? h("b", { class: "ol-badge" }, "draft") : "", h("span", {}, made));

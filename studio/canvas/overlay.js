@@ -55,7 +55,7 @@ export function actions(app) {
   const update = () => {
     const { tool, activeObject: active, object } = stage, drawing = app.tools.polygon.drawing;
     const painting = tool === "brush" || tool === "eraser";
-    strip.hidden = !stage.image;
+    strip.hidden = !stage.image || (app.review?.on && !active && !drawing);
     sign.hidden = tool !== "smart";
     add.setAttribute("aria-pressed", String(stage.adding));
     take.setAttribute("aria-pressed", String(!stage.adding));

@@ -24,6 +24,7 @@ export class Stage {
   adding = true;     // what a plain click means: add to the object or take away
   opacity = 0.4;
   hidden = new Set();
+  sifted = new Set(); // drafts that a review leaves out for now
   locked = new Set();
   hideAll = false;
   version = 0;
@@ -48,7 +49,7 @@ export class Stage {
   /** Objects that have a shape, in the order they were made. */
   list() { return [...this.objects.values()].filter((o) => o.shape); }
 
-  seen(object) { return !this.hideAll && !this.hidden.has(object.id) && !!object.figure?.box; }
+  seen(object) { return !this.hideAll && !this.hidden.has(object.id) && !this.sifted.has(object.id) && !!object.figure?.box; }
 
   colour(name) { return this.classes.find((c) => c.name === name)?.colour ?? FALLBACK; }
 
@@ -58,6 +59,7 @@ export class Stage {
     this.selected = this.active = this.hovered = null;
     this.version = image?.version ?? 0;
     this.hidden.clear();
+    this.sifted.clear();
     this.locked.clear();
   }
 

@@ -63,6 +63,7 @@ export function verbs(app) {
     help: () => app.legend.open || app.legend.showModal(),
     space: (held) => app.spaceHeld(held),
     drawer: (open = !app.root.classList.contains("ol-drawn")) => app.drawer(open),
+    review: () => (app.review.on ? app.review.close() : app.review.open()),
     focusList: () => { app.drawer(true); app.panel.focus(); },
     keyboard() {
       if (!stage.image) return false;

@@ -122,6 +122,7 @@ export function mount({ element, props, trigger, server, upload, watch }) {
   }
 
   function paintChosen(chosen) {
+    element.dataset.chosen = [...chosen.keys()].join(' '); // read where objects are carried on to these images
     chosenBar.hidden = !chosen.size;
     if (!chosen.size) return;
     const rest = total > chosen.size && selection.pageChosen()

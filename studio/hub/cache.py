@@ -14,8 +14,9 @@ import re
 import shutil
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
+from urllib.parse import urlsplit
 
-from studio.adapters import Download
+from studio.adapters import Address, Download
 
 WEIGHTS = (".safetensors", ".bin", ".pt", ".pth")
 COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -32,7 +33,14 @@ def default_cache() -> Path:
     return Path(os.path.expandvars(home)).expanduser() / "hub"
 
 
+def file_name(address: Address) -> str:
+    """Return the name that a file at a plain address goes by."""
+    return PurePosixPath(urlsplit(address.url).path).name
+
+
 def wanted(name: str, download: Download) -> bool:
+    if download.addresses:
+        return any(name == file_name(address) for address in download.addresses)
     return any(fnmatch.fnmatchcase(name, pattern) for pattern in download.patterns)
 
 
@@ -55,12 +63,18 @@ class Repository:
     def __init__(self, cache: Path, download: Download) -> None:
         self._download = download
         name = "models--" + download.hub_id.replace("/", "--")
+        if download.addresses:  # their commit is a digest of where they lie
+            name = f"addresses--{address_commit(download)}"
         self.folder = cache / name
         self.blobs = self.folder / "blobs"
         self._locks = cache / ".locks" / name
 
     def complete(self) -> Path | None:
         """Return the snapshot's folder where all is there, else None."""
+        if self._download.addresses:
+            snapshot = self.folder / "snapshots" / address_commit(self._download)
+            there = all((snapshot / file_name(address)).is_file() for address in self._download.addresses)
+            return snapshot if there else None
         if os.path.isabs(self._download.hub_id):
             local = Path(self._download.hub_id)
             return local if local.is_dir() else None
@@ -115,13 +129,19 @@ class Repository:
 
     def name_commit(self, commit: str) -> None:
         """Let the revision's name point at a commit, unless the revision is a commit itself."""
-        if COMMIT.fullmatch(self._download.revision):
+        if self._download.addresses or COMMIT.fullmatch(self._download.revision):
             return
         path = self.folder / "refs" / self._download.revision
         path.parent.mkdir(parents=True, exist_ok=True)
         writing = path.with_name(path.name + ".writing")
         writing.write_text(commit, "utf-8")
         os.replace(writing, path)
+
+
+def address_commit(download: Download) -> str:
+    """Return what stands for a commit where files come from plain addresses: a digest of these."""
+    text = "\n".join(address.url for address in download.addresses)
+    return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
 
 
 def digest(path: Path, etag: str) -> str:

@@ -1,4 +1,4 @@
-"""One download from the hub: list the files, stream what is missing, check it, put it in its place.
+"""One download, from the hub or from plain addresses: list the files, stream what is missing, check it, place it.
 
 huggingface_hub throws a half-fetched file away since 2.4; here a broken or cancelled download goes on from
 where it was.
@@ -7,6 +7,7 @@ where it was.
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import shutil
 import time
@@ -19,13 +20,26 @@ from urllib.parse import quote, urlsplit
 
 import httpx
 
-from studio.adapters import Card, Download
+from studio.adapters import Address, Card, Download
 from studio.devices import size_text
-from studio.errors import Cancelled, NotAllowed, NotFound, StudioError, Unreachable
-from studio.hub.cache import COMMIT, ETAG, WEIGHTS, Repository, digest, is_safe, size, wanted
+from studio.errors import Cancelled, NotFound, StudioError, Unreachable
+from studio.hub.cache import (
+    COMMIT,
+    ETAG,
+    WEIGHTS,
+    Repository,
+    address_commit,
+    digest,
+    file_name,
+    is_safe,
+    size,
+    wanted,
+)
+from studio.hub.tokens import Gated, Token, origin
 
 ATTEMPTS = 4  # in a row without a single new byte
 TOLD_SECONDS = 0.1
+MOST_GROWN = 2  # times what the card says; a file that is larger is not the one that was meant
 
 
 def client(timeout: float) -> httpx.Client:
@@ -35,11 +49,17 @@ def client(timeout: float) -> httpx.Client:
 
 @dataclass(frozen=True)
 class File:
-    """A file of a model as the hub lists it; ``etag`` is the digest of its content."""
+    """A file of a model as the hub lists it; ``etag`` is the digest of its content.
+
+    One at a plain address has a ``url``. Where nobody tells its digest it is not ``checked`` by one, and ``etag``
+    is made of what the server says of it: a file that was changed there is never gone on with.
+    """
 
     name: str
     size: int
     etag: str
+    url: str = ""
+    checked: bool = True
 
 
 @dataclass
@@ -52,12 +72,13 @@ class Fetch:
     repository: Repository
     tell: Callable[[int, int], None]
     cancelled: Callable[[], bool]
-    token: str | None = None
+    token: Token | None = None
     done: int = 0
     total: int = 0
     _client: httpx.Client = field(default_factory=lambda: client(5.0), repr=False)
 
     def run(self) -> None:
+        self._client.event_hooks = {"request": [self._keep_token_home]}
         with self._client, self._errors_for_the_person():
             commit, files = self._listing()
             self.repository.blobs.mkdir(parents=True, exist_ok=True)
@@ -70,10 +91,18 @@ class Fetch:
             self.repository.name_commit(commit)
 
     def _headers(self) -> dict[str, str]:
-        return {"authorization": f"Bearer {self.token}"} if self.token else {}
+        mine = self.token and not self.download.addresses  # the token is the hub's affair alone
+        return {"authorization": f"Bearer {self.token.secret}"} if mine else {}
+
+    def _keep_token_home(self, request: httpx.Request) -> None:
+        """Take the token out of a request that is not for the hub: redirects lead to stores of other people."""
+        if origin(str(request.url)) != origin(self.endpoint):
+            request.headers.pop("authorization", None)
 
     def _listing(self) -> tuple[str, list[File]]:
         """Ask which commit the revision is, and which of its files the card wants."""
+        if self.download.addresses:
+            return address_commit(self.download), [self._at(address) for address in self.download.addresses]
         revision = quote(self.download.revision, safe="")
         url = f"{self.endpoint}/api/models/{self.download.hub_id}/revision/{revision}"
         answer = self._client.get(url, params={"blobs": "true"}, headers=self._headers())
@@ -90,6 +119,24 @@ class Fetch:
             patterns = ", ".join(self.download.patterns)
             raise StudioError(f"{self.download.hub_id} holds no weights among its files {patterns}.")
         return commit, files
+
+    def _at(self, address: Address) -> File:
+        """Ask how large the file at a plain address is, and what its server knows of its version."""
+        name = file_name(address)
+        # Addresses signed for reading only answer GET and nothing else, so that is asked, and not read on.
+        with self._client.stream("GET", address.url) as answer:
+            self._refuse(answer, address.url)
+            length = answer.headers.get("content-length", "")
+            known = f"{address.url} {length} {answer.headers.get('etag', '')}"
+        if not is_safe(name) or not length.isdecimal():
+            raise StudioError(f"{address.url} does not say how large its file is, and was not fetched.")
+        if int(length) > MOST_GROWN * address.bytes:
+            raise StudioError(
+                f"{address.url} has {size_text(int(length))} where {size_text(address.bytes)} were expected. It is "
+                "not the file that was meant, and was not fetched."
+            )
+        etag = address.sha256 or hashlib.sha256(known.encode()).hexdigest()
+        return File(name, int(length), etag, address.url, checked=bool(address.sha256))
 
     def _check_room(self, files: list[File]) -> None:
         missing = 0
@@ -136,10 +183,10 @@ class Fetch:
             have = 0
         if have == file.size and part.exists():
             return
-        url = f"{self.endpoint}/{self.download.hub_id}/resolve/{commit}/{quote(file.name)}"
+        url = file.url or f"{self.endpoint}/{self.download.hub_id}/resolve/{commit}/{quote(file.name)}"
         headers = self._headers() | ({"range": f"bytes={have}-"} if have else {})
         with self._client.stream("GET", url, headers=headers) as answer:
-            self._refuse(answer)
+            self._refuse(answer, file.url)
             if answer.status_code != 206:
                 have = 0  # the server starts over, whatever was asked
             told = 0.0
@@ -160,7 +207,7 @@ class Fetch:
         found = size(part)
         if found < file.size:
             raise httpx.ReadError(f"{file.name} ended at {found} of {file.size} bytes")
-        if found > file.size or digest(part, file.etag) != file.etag:
+        if found > file.size or (file.checked and digest(part, file.etag) != file.etag):
             part.unlink()
             raise StudioError(
                 f"{file.name} of {self.card.title} arrived damaged ({found} bytes, and not the checksum "
@@ -178,18 +225,18 @@ class Fetch:
                 f"{size_text(self.total)}. The next one goes on from there."
             )
 
-    def _refuse(self, answer: httpx.Response) -> None:
-        """Raise what the person should read where the hub says no."""
+    def _refuse(self, answer: httpx.Response, url: str = "") -> None:
+        """Raise what the person should read where the hub, or the server of a plain address, says no."""
         status, code = answer.status_code, answer.headers.get("x-error-code", "")
         if status < 400:
             return
         title, hub_id = self.card.title, self.download.hub_id
-        if status in (401, 403) and (self.download.gated or code == "GatedRepo" or self.token):
-            have = "Your access token does not open it yet. " if self.token else ""
-            raise NotAllowed(
-                f"{title} is given only to those who asked for it. {have}Open {self.endpoint}/{hub_id}, "
-                "accept its licence, then give the studio your access token (“hf auth login”, or HF_TOKEN)."
+        if url and status in (401, 403, 404, 410):
+            raise NotFound(
+                f"{title} is not at {url} any more. If you have its file, add it on the Models page."
             )
+        if status in (401, 403) and (self.download.gated or code == "GatedRepo" or self.token):
+            raise Gated(self.card, self.endpoint, self.token, known=status == 403)
         if status in (401, 403, 404):
             raise NotFound(f"{hub_id} at version {self.download.revision} is not at {self.endpoint}.")
         host = urlsplit(self.endpoint).hostname

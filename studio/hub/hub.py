@@ -1,4 +1,4 @@
-"""The hub as the studio sees it: is a model here, can it be fetched, fetch it."""
+"""The hub, and plain addresses, as the studio sees them: is a model here, can it be fetched, fetch it."""
 
 from __future__ import annotations
 
@@ -13,8 +13,9 @@ from urllib.parse import urlsplit
 
 from studio.adapters import Card
 from studio.devices import size_text
-from studio.errors import Cancelled, NotFound, StudioError, Unreachable
+from studio.errors import BadInput, Cancelled, NotFound, StudioError, Unreachable
 from studio.hub.cache import Repository, default_cache
+from studio.hub.tokens import Gated, Token, Tokens, encrypted
 
 if TYPE_CHECKING:
     from studio.hub.fetch import Fetch
@@ -45,7 +46,7 @@ class Hub:
     """The hub at ``endpoint``, with its cache on this machine.
 
     By default HF_ENDPOINT, HF_HUB_OFFLINE, and HF_HUB_CACHE or HF_HOME are honoured, and the token that
-    ``hf auth login`` or HF_TOKEN gave is sent.
+    ``hf auth login`` or HF_TOKEN gave is sent; for a gated model, before it, the one in ``tokens`` of who asks.
     """
 
     def __init__(
@@ -55,8 +56,9 @@ class Hub:
         self._cache = cache or default_cache()
         self._offline = _switched_off() if offline is None else offline
         self._lock = threading.Lock()
-        self._asked: tuple[float, bool] | None = None
+        self._asked: dict[str, tuple[float, bool]] = {}  # by address: when, and whether it answered
         self._downloads: dict[str, _Download] = {}
+        self.tokens = Tokens()
 
     def state(self, card: Card) -> State:
         if card.download is None:
@@ -83,41 +85,44 @@ class Hub:
 
     def reachable(self, timeout: float = 2.0) -> bool:
         """Say within ``timeout`` seconds whether the hub answers; remembered for half a minute."""
+        return self._reaches(self.endpoint, timeout)
+
+    def _reaches(self, endpoint: str, timeout: float) -> bool:
         if self._offline:
             return False
         with self._lock:
-            if self._asked and time.monotonic() - self._asked[0] < REMEMBERED_SECONDS:
-                return self._asked[1]
+            when, found = self._asked.get(endpoint, (-REMEMBERED_SECONDS, False))
+            if time.monotonic() - when < REMEMBERED_SECONDS:
+                return found
         answer: list[bool] = []
         # A name server that does not answer blocks for longer than any timeout reaches, hence the thread.
-        asking = threading.Thread(target=lambda: answer.append(self._answers(timeout)), daemon=True)
+        asking = threading.Thread(target=lambda: answer.append(_answers(endpoint, timeout)), daemon=True)
         asking.start()
         asking.join(timeout)
         found = bool(answer and answer[0])
         with self._lock:
-            self._asked = (time.monotonic(), found)
+            self._asked[endpoint] = (time.monotonic(), found)
         return found
 
-    def _answers(self, timeout: float) -> bool:
-        import httpx
+    def _can_fetch(self, source: str) -> bool:
+        return self.reachable() if source == self.endpoint else self._reaches(source, 2.0)
 
-        from studio.hub.fetch import client
-
-        try:
-            with client(timeout) as asking:
-                asking.head(self.endpoint + "/", follow_redirects=False)
-        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError):
-            return False
-        return True
+    def _source(self, card: Card) -> str:
+        """Return the server that a card's files come from."""
+        if card.download is None or not card.download.addresses:
+            return self.endpoint
+        address = urlsplit(card.download.addresses[0].url)
+        return f"{address.scheme}://{address.netloc}"
 
     def absent(self, card: Card, instead: Card | None) -> StudioError:
         """Return, within 2 s, the error for a card whose files are not here: NeedsDownload or Unreachable."""
-        if self.reachable():
+        source = self._source(card)
+        if self._can_fetch(source):
             return NeedsDownload(card, instead)
         if self._offline:
             why = "Downloads are switched off here (HF_HUB_OFFLINE)"
         else:
-            why = f"{urlsplit(self.endpoint).hostname or self.endpoint} does not answer"
+            why = f"{urlsplit(source).hostname or source} does not answer"
         other = f"Use {instead.title}, which needs no download, or try" if instead else "Try"
         return Unreachable(
             f"{why}, and {card.title} ({_facts(card)}) is not on this machine yet. {other} again when there "
@@ -130,12 +135,13 @@ class Hub:
         progress: Callable[[int, int], None] | None = None,
         cancel: Callable[[], bool] | None = None,
         instead: Card | None = None,
+        person: str = "",
     ) -> str | None:
         """Fetch a card's files, going on from what an earlier try left, and return their folder.
 
         ``progress`` is told (bytes done, bytes in all) and ``cancel`` is asked several times a second.
         Somebody else's download of the same model is joined. Raises Unreachable, which names ``instead``;
-        NotAllowed where access must be asked for first; Cancelled; StudioError where the disk is too small.
+        Gated where access must be asked for first, by ``person``; Cancelled; StudioError where the disk is too small.
         """
         tell, cancelled = progress or (lambda done, total: None), cancel or (lambda: False)
         while self.state(card) == "absent":
@@ -145,7 +151,7 @@ class Hub:
                     mine = self._downloads[card.id] = _Download()
             if other is None:
                 try:
-                    self._fetch(card, mine, tell, cancelled, instead)
+                    self._fetch(card, mine, tell, cancelled, instead, person)
                 finally:
                     with self._lock:
                         del self._downloads[card.id]
@@ -164,21 +170,57 @@ class Hub:
         tell: Callable[[int, int], None],
         cancelled: Callable[[], bool],
         instead: Card | None,
+        person: str,
     ) -> None:
         from studio.hub.fetch import Fetch
 
         if card.download is None:
             return
+        source = self._source(card)
         with self._lock:
-            if self._asked and not self._asked[1]:
-                self._asked = None  # somebody asks for it now: the network may be back
-        if not self.reachable():
+            if not self._asked.get(source, (0, True))[1]:
+                del self._asked[source]  # somebody asks for it now: the network may be back
+        if not self._can_fetch(source):
             raise self.absent(card, instead)
         repository = Repository(self._cache, card.download)
-        fetch = Fetch(card, card.download, self.endpoint, repository, tell, cancelled, _token())
+        token = self._token_for(card, person)
+        fetch = Fetch(card, card.download, source, repository, tell, cancelled, token)
         fetch.total = card.download.bytes
         download.fetch = fetch
-        fetch.run()
+        try:
+            fetch.run()
+        except Gated as error:
+            if token and token.own and not error.known:
+                self.tokens.forget(person)  # it opens nothing: mistyped, expired or revoked
+            raise
+
+    def give_token(self, person: str, text: str) -> None:
+        """Keep a person's access token, for gated models. Raises BadInput where it is none, or not safe to send."""
+        if not encrypted(self.endpoint):
+            raise BadInput(
+                f"This studio fetches models from {self.endpoint}, which is not encrypted: a token sent there could be "
+                "read on the way. It was not kept."
+            )
+        self.tokens.give(person, text)
+
+    def _token_for(self, card: Card, person: str) -> Token | None:
+        """Return the person's own token for a gated model, else the one that the studio was started with."""
+        own = self.tokens.of(person) if card.download and card.download.gated else None
+        given = None if own else _token()
+        return own or (Token(given, own=False) if given else None)
+
+
+def _answers(endpoint: str, timeout: float) -> bool:
+    import httpx
+
+    from studio.hub.fetch import client
+
+    try:
+        with client(timeout) as asking:
+            asking.head(endpoint + "/", follow_redirects=False)
+    except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError):
+        return False
+    return True
 
 
 def _facts(card: Card) -> str:

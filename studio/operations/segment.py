@@ -46,7 +46,12 @@ def embedding(studio: Studio, image: ImageRecord, card: Card, turn: Turn) -> Emb
         beside = turn is not Turn.CLICK and studio.pool.device.name == "cpu"
         return studio.pool.run(card.id, lambda model: model.embed(pixels), turn=None if beside else turn)
 
-    return studio.embeddings.get((card.id, card.version, image.digest), make)
+    return studio.embeddings.get(embedding_key(image, card), make)
+
+
+def embedding_key(image: ImageRecord, card: Card) -> tuple[str, str, str]:
+    """Return what an encoding is kept under: the model, its version, and what the picture shows."""
+    return card.id, card.version, image.digest
 
 
 def prepare(studio: Studio, image: ImageRecord, model_id: str, turn: Turn = Turn.CLICK) -> Prepared:

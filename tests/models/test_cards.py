@@ -39,7 +39,11 @@ def test_a_card_says_what_the_page_needs(card: Card):
 def test_a_download_names_its_place_and_size(card: Card):
     if card.download is None:
         pytest.skip("nothing to download")
-    assert card.download.hub_id.count("/") == 1
+    if card.download.addresses:
+        assert all(address.url.startswith("https://") for address in card.download.addresses)
+        assert card.download.bytes == sum(address.bytes for address in card.download.addresses)
+    else:
+        assert card.download.hub_id.count("/") == 1
     assert card.download.bytes > 1_000_000
     assert card.memory_bytes >= card.download.bytes
     assert card.download.patterns and "*" not in card.download.patterns

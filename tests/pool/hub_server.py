@@ -27,6 +27,9 @@ class FakeHubServer:
     error_code: str = ""
     ignore_ranges: bool = False
     spoil: bool = False
+    gate: dict[str, int] | None = None  # by token the status it is answered with; others 401, as on the hub
+    elsewhere: str = ""  # where the weights lie
+    heard: list[tuple[str, str]] = field(default_factory=list)  # path, and the authorization sent with it
     asked: list[str] = field(default_factory=list)
 
     def __enter__(self) -> FakeHubServer:
@@ -73,6 +76,14 @@ def _handler(hub: FakeHubServer) -> type[BaseHTTPRequestHandler]:
             address = urlsplit(self.path)
             path, query = unquote(address.path), parse_qs(address.query)
             hub.asked.append(f"{path} {self.headers.get('range', '')}".strip())
+            given = self.headers.get("authorization", "")
+            hub.heard.append((path, given))
+            if hub.gate is not None:
+                status = hub.gate.get(given.removeprefix("Bearer "), 401)
+                if status != 200:
+                    return self._answer(
+                        status, b"no", {"x-error-code": "" if given and status == 401 else "GatedRepo"}
+                    )
             if hub.status is not None:
                 return self._answer(hub.status, b"no", {"x-error-code": hub.error_code})
             if path == f"/api/models/{hub.hub_id}/revision/main" and query.get("blobs") == ["true"]:
@@ -80,6 +91,8 @@ def _handler(hub: FakeHubServer) -> type[BaseHTTPRequestHandler]:
             name = path.removeprefix(f"/{hub.hub_id}/resolve/{COMMIT}/")
             if name not in hub.files:
                 return self._answer(404, b"")
+            if hub.elsewhere and name.endswith(".safetensors"):
+                return self._answer(302, b"", {"location": hub.elsewhere + address.path})
             self._file(hub.files[name], name)
 
         def _answer(self, status: int, body: bytes, headers: dict[str, str] | None = None) -> None:

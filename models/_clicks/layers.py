@@ -1,0 +1,95 @@
+"""Small parts that several click networks share. Names of parameters are those of the published checkpoints."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+
+
+def resize(x: Tensor, size: Sequence[int]) -> Tensor:
+    """Return a map (b, c, h, w) bilinearly at another size, corners on corners, as these networks do throughout."""
+    if tuple(x.shape[-2:]) == tuple(size):
+        return x
+    return F.interpolate(x, tuple(size), mode="bilinear", align_corners=True)
+
+
+def halve(x: Tensor) -> Tensor:
+    return F.interpolate(x, scale_factor=0.5, mode="bilinear", align_corners=True)
+
+
+def conv(inputs: int, outputs: int, kernel: int, stride: int = 1, *, bias: bool = False) -> nn.Conv2d:
+    return nn.Conv2d(inputs, outputs, kernel, stride, kernel // 2, bias=bias)
+
+
+def conv_norm(inputs: int, outputs: int, kernel: int, stride: int = 1, *, relu: bool = True) -> nn.Sequential:
+    """A convolution without bias, its normalisation, and a ReLU if wished."""
+    parts: list[nn.Module] = [conv(inputs, outputs, kernel, stride), nn.BatchNorm2d(outputs)]
+    return nn.Sequential(*parts, *([nn.ReLU(inplace=True)] if relu else []))
+
+
+class Scale(nn.Module):
+    """Multiplies by the size of one learned number."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(1))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.scale.abs()
+
+
+def click_stem(channels: int, outputs: int = 64, stride: int = 2) -> nn.Sequential:
+    """What brings the maps of clicks (and the previous mask) to where the picture's first features are."""
+    return nn.Sequential(
+        nn.Conv2d(channels, 16, 1),
+        nn.LeakyReLU(0.2),
+        nn.Conv2d(16, outputs, 3, stride, 1),
+        Scale(),
+    )
+
+
+def disks(points: Tensor, size: tuple[int, int], radius: float) -> Tensor:
+    """Return maps (b, 2, h, w) that are 1 within ``radius`` of a positive (first) or negative (second) click.
+
+    ``points`` is (b, 2n, 3): n positive rows, then n negative ones, each y, x and an order; a row whose y and x
+    are both below 0 is no click.
+    """
+    batch, count = points.shape[0], points.shape[1] // 2
+    rows = torch.arange(size[0], device=points.device, dtype=torch.float32)
+    columns = torch.arange(size[1], device=points.device, dtype=torch.float32)
+    if not count:
+        return points.new_zeros(batch, 2, *size)
+    split = points.float().reshape(batch, 2, count, points.shape[2])
+    down = (rows - split[..., 0:1]) ** 2  # (b, 2, n, h)
+    across = (columns - split[..., 1:2]) ** 2
+    absent = split[..., :2].amax(-1) < 0
+    distance = down[..., :, None] + across[..., None, :]
+    distance = distance.masked_fill(absent[..., None, None], float("inf"))
+    return (distance.amin(2) <= radius**2).float()
+
+
+class SeparableConv(nn.Module):
+    """A convolution of each channel by itself, then one across channels; ``bias`` is of the first."""
+
+    def __init__(self, inputs: int, outputs: int, kernel: int = 3, *, bias: bool = True) -> None:
+        super().__init__()
+        self.body = nn.Sequential(
+            nn.Conv2d(inputs, inputs, kernel, 1, kernel // 2, groups=inputs, bias=bias),
+            nn.Conv2d(inputs, outputs, 1, bias=bias),
+            nn.BatchNorm2d(outputs),
+            nn.ReLU(inplace=True),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.body(x)
+
+
+def normalised(image: Tensor) -> Tensor:
+    """Return a picture (b, 3, h, w) of 0 to 1 as the backbones expect it."""
+    mean, std = (torch.tensor(v, device=image.device).view(1, 3, 1, 1) for v in (MEAN, STD))
+    return (image - mean) / std
