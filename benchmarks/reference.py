@@ -2,55 +2,11 @@
 
 from __future__ import annotations
 
-import re
 import time
 from statistics import median
 from typing import Any
 
 import numpy as np
-
-RENAMED = [
-    (r"^no_mem_embed$", "no_memory_embedding"),
-    (r"^image_encoder\.trunk\.", "vision_encoder.backbone."),
-    (r"^image_encoder\.neck\.convs\.(\d+)\.conv\.", r"vision_encoder.neck.convs.\1."),
-    (r"^sam_prompt_encoder\.", "prompt_encoder."),
-    (r"^sam_mask_decoder\.", "mask_decoder."),
-    (r"patch_embed\.proj\.", "patch_embed.projection."),
-    (r"pe_layer\.positional_encoding_gaussian_matrix", "shared_embedding.positional_embedding"),
-    (r"\.norm(\d)\.", r".layer_norm\1."),
-    (r"\.norm_final_attn\.", ".layer_norm_final_attn."),
-    (r"\.out_proj\.", ".o_proj."),
-    (r"\.mlp\.layers\.0\.", ".mlp.proj_in."),
-    (r"\.mlp\.layers\.1\.", ".mlp.proj_out."),
-    (r"(mlps\.\d|_head)\.layers\.0\.", r"\1.proj_in."),
-    (r"(mlps\.\d|_head)\.layers\.1\.", r"\1.layers.0."),
-    (r"(mlps\.\d|_head)\.layers\.2\.", r"\1.proj_out."),
-    (r"mask_downscaling\.0\.", "mask_embed.conv1."),
-    (r"mask_downscaling\.1\.", "mask_embed.layer_norm1."),
-    (r"mask_downscaling\.3\.", "mask_embed.conv2."),
-    (r"mask_downscaling\.4\.", "mask_embed.layer_norm2."),
-    (r"mask_downscaling\.6\.", "mask_embed.conv3."),
-    (r"output_upscaling\.0\.", "upscale_conv1."),
-    (r"output_upscaling\.1\.", "upscale_layer_norm."),
-    (r"output_upscaling\.3\.", "upscale_conv2."),
-]
-
-
-def sam2_weights(state: dict[str, Any]) -> dict[str, Any]:
-    """Return a state dict of sam2's classes under the names of transformers' Sam2Model."""
-    import torch
-
-    found = {}
-    for name, value in state.items():
-        for pattern, replacement in RENAMED:
-            name = re.sub(pattern, replacement, name)
-        found[name] = value
-    corners = [found.pop(f"prompt_encoder.point_embeddings.{i}.weight") for i in range(4)]
-    found["prompt_encoder.point_embed.weight"] = torch.cat(corners)
-    positions = "prompt_encoder.shared_embedding.positional_embedding"
-    found["shared_image_embedding.positional_embedding"] = found[positions]
-    video_only = r"^(maskmem|no_mem_pos|no_obj|mask_downsample|obj_ptr|memory_)"
-    return {name: value for name, value in found.items() if not re.match(video_only, name)}
 
 
 def random_sam2() -> Any:
@@ -92,6 +48,7 @@ def _sam2():
     from sam2.build_sam import build_sam2
     from sam2.sam2_image_predictor import SAM2ImagePredictor
 
+    from models._sam.meta import sam2_weights
     from models._sam.sam2 import Sam2Segmenter
     from studio.annotations import Point, Prompt
 

@@ -21,7 +21,8 @@ from studio.operations import compare
 from studio.operations.compare import Trial
 from studio.project import ImageRecord
 from studio.studio import Studio
-from tabs._pictures import PLACE, block, place_of, source
+from tabs._pictures import block, source
+from tabs._stage import PLACE, place_of
 from tabs._work import LONG, QUIET, Progress, Work, many, report, trouble
 
 PRESET = 3  # models ticked at first: each costs seconds

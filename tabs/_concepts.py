@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -20,6 +19,7 @@ from studio.project import ImageRecord
 from studio.studio import Studio
 from tabs._downloads import about_model, download_label, downloading
 from tabs._gated import Access
+from tabs._stage import PLACE, place_of
 from tabs._work import LONG, QUIET, Progress, Work, many, report, trouble
 
 WORDS, EXAMPLES = "Words", "Examples"
@@ -28,9 +28,6 @@ MASKS, BOXES = "Masks", "Boxes"
 AS_SOUGHT = ("Named after what is looked for", "")
 EMPTY = "Write what to look for, or point out an example; everything like it in this image becomes a draft."
 HOW_TO_GO_ON = "Enter accepts the selected draft, Delete rejects it, Z takes them all back."
-# What is open and selected in the picture only the page knows; this goes before the values of the settings.
-PLACE = """(_, ...rest) => { const s = globalThis.__onelabel?.stage;
-return [JSON.stringify({image: s?.image?.id ?? "", selected: s?.selected ?? ""}), ...rest]; }"""
 
 
 @dataclass(frozen=True)
@@ -331,9 +328,8 @@ class ConceptPanel:
 
     def _where(self, place: str, request: gr.Request) -> tuple[ImageRecord, str]:
         """Return the image that is open in the picture, and the object selected there, "" for none."""
-        told = json.loads(place or "{}")
-        image = self._studio.image_for(str(told.get("image") or ""), self._studio.person(request))
-        return image, str(told.get("selected") or "")
+        there = place_of(place)
+        return self._studio.image_for(there.image, self._studio.person(request)), there.object
 
 
 def outcome(findings: Findings, threshold: float, name: str, shown: Shown | None = None) -> str:

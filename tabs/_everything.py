@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import html
-import json
 import threading
 import time
 from collections.abc import AsyncIterator
@@ -18,6 +17,7 @@ from studio.operations import everything
 from studio.operations.everything import Found, Options
 from studio.project import ImageRecord
 from studio.studio import Studio
+from tabs._stage import PLACE, place_of
 from tabs._work import LONG, QUIET, Progress, Work, many, report, trouble
 
 FIRST_CLASS = "object"  # where a project has no class yet, as the canvas calls it
@@ -30,9 +30,6 @@ GRIDS = [
     ("Very fine: 64 points", 64),
 ]
 CROPS = [("The whole image", False), ("Four quarters, too: for small objects, five times as long", True)]
-# What is open and chosen in the picture only the page knows; this goes before the values of the settings.
-PLACE = """(_, ...rest) => { const s = globalThis.__onelabel?.stage;
-return [JSON.stringify({image: s?.image?.id ?? "", class: s?.className ?? ""}), ...rest]; }"""
 
 
 @dataclass
@@ -198,9 +195,8 @@ class EverythingPanel:
 
     def _where(self, place: str, request: gr.Request) -> tuple[ImageRecord, str]:
         """Return the image that is open in the picture, and the class chosen there. Raises NotFound without one."""
-        told = json.loads(place or "{}")
-        image = self._studio.image_for(str(told.get("image") or ""), self._studio.person(request))
-        return image, str(told.get("class") or "")
+        there = place_of(place)
+        return self._studio.image_for(there.image, self._studio.person(request)), there.class_name
 
 
 HOW_TO_GO_ON = "← and → step through them, Enter accepts, Delete rejects, Z takes them all back."

@@ -20,8 +20,9 @@ from studio.operations import propagate
 from studio.operations.propagate import Proposed
 from studio.project import ImageRecord
 from studio.studio import Studio
-from tabs._pictures import PLACE, Place, block, place_of
+from tabs._pictures import block
 from tabs._reviewing import PRESSED, STYLE, Review, listed, outcome, paced, settled
+from tabs._stage import PLACE, Place, place_of
 from tabs._work import LONG, QUIET, Progress, Work, many, report, trouble
 
 EVERY = 1.5  # seconds between two lists sent to the page while it grows

@@ -38,7 +38,6 @@ THIRD = (Phase(SIDE, 4, 1100, 0.1, things=6, clicks=3),)
 THIRD_PLAN = 3400
 # A box is learnt more slowly than a click: its corners lie on something else.
 FOURTH = (Phase(SIDE, 4, 3000, 0.1, things=6, clicks=2, boxes=0.67),)
-FIFTH = (Phase(SIDE, 4, 1050, 0.1, things=6, clicks=2, boxes=0.6),)
 RATE, LAST_RATE = 1.5e-3, 2.5e-4
 QUICK = (Phase(256, 4, 3, 1.0), Phase(256, 4, 3, 0.5, 6, 1), Phase(SIDE, 2, 2, 0.2, 3, 3))
 
@@ -140,7 +139,6 @@ def train(folder: Path, *, seed: int = 0, quick: bool = False) -> None:
     learn(model, scenes, SECOND, rng, folder)
     learn(model, scenes, THIRD, rng, folder, plan=THIRD_PLAN, rate=LAST_RATE)
     learn(model, scenes, FOURTH, rng, folder, rate=LAST_RATE)
-    learn(model, scenes, FIFTH, rng, folder, rate=LAST_RATE)
 
 
 def learn(

@@ -8,8 +8,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from benchmarks.reference import sam2_weights
 from models import sam2 as family
+from models._sam.meta import sam2_weights
 from studio.annotations import Box, Mask, Point, Prompt
 from studio.errors import BadInput
 from tests.models.tiny_sam2 import picture, shake, tiny_config
