@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import html
 import threading
 
 from studio.adapters import Card
@@ -19,7 +20,8 @@ def about_model(studio: Studio, card: Card) -> str:
         parts.append("not for commercial use")
     if card.note:
         parts.append(card.note)
-    return f'<span class="segment-note">{" · ".join(parts)}</span>'
+    text = html.escape(" · ".join(parts))
+    return f'<span class="segment-note" title="{text}">{text}</span>'  # the bar has room for two lines of it
 
 
 def download_label(card: Card) -> str:
