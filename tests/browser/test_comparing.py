@@ -90,6 +90,7 @@ def test_clicks_are_compared_side_by_side_and_another_models_mask_is_saved_and_u
     by_grabcut = only(studio, series[0])
     compare(page)
     rows = page.locator("#compare-result tbody tr")
+    rows.nth(2).wait_for()  # one comes after the other
     assert rows.count() == 3
     assert page.locator("#compare-result figure img").count() == 3, "what is saved, and two masks"
     assert "100.0%" in rows.nth(0).inner_text() and rows.nth(0).get_by_role("button").is_disabled()
