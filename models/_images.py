@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+from typing import Any
+
 import numpy as np
 
 from studio.errors import BadInput
@@ -13,3 +16,21 @@ def check_image(image: np.ndarray) -> None:
         raise BadInput(
             f"An image must be uint8 of shape (height, width, 3); got {image.dtype} {image.shape}."
         )
+
+
+def batches(processor: Any, images: Sequence[np.ndarray]) -> Iterator[tuple[list[int], Any]]:
+    """Yield images as their processor makes them, float32 (n, 3, h, w), each group with their places in the list.
+
+    Some processors keep the aspect: only those that come out at one size go through a network together.
+    """
+    import torch
+
+    made = [
+        processor(image, return_tensors="pt", input_data_format="channels_last")["pixel_values"]
+        for image in images
+    ]
+    by_size: dict[tuple[int, ...], list[int]] = {}
+    for i, one in enumerate(made):
+        by_size.setdefault(tuple(one.shape), []).append(i)
+    for members in by_size.values():
+        yield members, torch.cat([made[i] for i in members])

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from functools import partial
 
-from models._clicks.cards import CLICKS, clicks_card, examined
+from models._clicks.cards import CLICKS, CLICKSEG_COPY, clicks_card, examined
 from studio.adapters import Address, Card, CheckpointKind, Download
 
-# The authors give their files on Google Drive only, which has no plain addresses; this is another's copy.
-COPY = "https://github.com/supervisely-ecosystem/serve-clickseg/releases/download/v1.1.12"
 SIZE = 94_100_000  # as the authors tell it
 
 # Name of the file, what it learnt from, rank.
@@ -21,7 +19,7 @@ def _copied(name: str, learnt: str, rank: int) -> Card:
         title=f"CDNet ResNet34 ({learnt})",
         family="CDNet",
         licence="MIT",
-        download=Download("", SIZE, addresses=(Address(f"{COPY}/{name}.pth", SIZE),)),
+        download=Download("", SIZE, addresses=(Address(f"{CLICKSEG_COPY}/{name}.pth", SIZE),)),
         weights=SIZE,
         memory_bytes=1_200_000_000,
         note="Older than FocalClick, and from the same authors. From Supervisely's copy of their files.",

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from models._demo import demo_cards
-from models._images import check_image
+from models._images import batches, check_image
 from models._precision import bfloat16_helps
 from studio.adapters import Card, Detection, Download
 from studio.annotations import Box
@@ -68,20 +68,11 @@ class DetrDetector:
         return found
 
     def _detect(self, images: Sequence[np.ndarray], floor: float) -> list[list[Detection]]:
-        import torch
-
-        inputs = [
-            self._processor(image, return_tensors="pt", input_data_format="channels_last") for image in images
-        ]
-        by_size: dict[tuple[int, ...], list[int]] = {}  # some processors keep the aspect
-        for i, one in enumerate(inputs):
-            by_size.setdefault(tuple(one["pixel_values"].shape), []).append(i)
         found: list[list[Detection]] = [[] for _ in images]
-        for members in by_size.values():
-            pixels = torch.cat([inputs[i]["pixel_values"] for i in members]).to(self._device)
+        for members, pixels in batches(self._processor, images):
             sizes = [images[i].shape[:2] for i in members]
             results = self._processor.post_process_object_detection(
-                self._model(pixel_values=pixels), threshold=-1.0, target_sizes=sizes
+                self._model(pixel_values=pixels.to(self._device)), threshold=-1.0, target_sizes=sizes
             )
             for i, size, result in zip(members, sizes, results, strict=True):
                 found[i] = self._detections(result, size, floor)

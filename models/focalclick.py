@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from functools import partial
 
-from models._clicks.cards import CLICKS, clicks_card, examined
+from models._clicks.cards import CLICKS, CLICKSEG_COPY, clicks_card, examined
 from studio.adapters import Address, Card, CheckpointKind, Download
 
-# The authors give their files on Google Drive only, which has no plain addresses; this is another's copy of some.
-COPY = "https://github.com/supervisely-ecosystem/serve-clickseg/releases/download/v1.1.12"
 SEGFORMER = "Its SegFormer began from NVIDIA's weights, which are not for commercial use."
 LICENCE = "MIT; its SegFormer: NVIDIA, non-commercial"
 
@@ -35,7 +33,7 @@ def _copied(name: str, title: str, size: int, rank: int, note: str) -> Card:
         family="FocalClick",
         licence=LICENCE,
         commercial=False,
-        download=Download("", size, addresses=(Address(f"{COPY}/{name}.pth", size),)),
+        download=Download("", size, addresses=(Address(f"{CLICKSEG_COPY}/{name}.pth", size),)),
         weights=size,
         note=f"{note} From Supervisely's copy of the authors' files.",
         rank=rank,

@@ -18,6 +18,7 @@ import numpy as np
 from models._demo import demo_cards
 from models._images import check_image
 from models._precision import bfloat16_helps
+from models._zero_shot import load_parts
 from studio.adapters import Card, Detection, Download
 from studio.annotations import Box
 from studio.errors import BadInput
@@ -232,16 +233,7 @@ def _kept_backbone(backbone: Any, bf16: bool) -> Any:
 
 def load(folder: str | None, device: str, options: GroundingDinoOptions) -> GroundingDinoDetector:
     """Load a Grounding DINO or MM Grounding DINO, whichever the folder holds."""
-    import torch
-    from transformers import AutoImageProcessor, AutoModelForZeroShotObjectDetection, AutoTokenizer
-
-    model = AutoModelForZeroShotObjectDetection.from_pretrained(
-        folder, dtype=torch.float32, local_files_only=True
-    )
-    model.requires_grad_(False)
-    processor = AutoImageProcessor.from_pretrained(folder, local_files_only=True)
-    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    return GroundingDinoDetector(model, processor, tokenizer, device, options)
+    return GroundingDinoDetector(*load_parts(folder), device, options)
 
 
 def _card(id: str, title: str, hub_id: str, parameters: int, rank: int, note: str) -> Card:

@@ -18,6 +18,7 @@ import numpy as np
 from models._demo import demo_cards
 from models._owl import Seen, check, cut, digest, found, query, read_map, shrunk, unit
 from models._precision import bfloat16_helps, precision
+from models._zero_shot import load_parts
 from studio.adapters import Card, Detection, Download, Example
 from studio.errors import BadInput
 
@@ -231,16 +232,7 @@ class OwlDetector:
 
 def load(folder: str | None, device: str, options: OwlOptions) -> OwlDetector:
     """Load an OWLv2 or OWL-ViT, whichever the folder holds, with its image processor and tokenizer."""
-    import torch
-    from transformers import AutoImageProcessor, AutoModelForZeroShotObjectDetection, AutoTokenizer
-
-    model = AutoModelForZeroShotObjectDetection.from_pretrained(
-        folder, dtype=torch.float32, local_files_only=True
-    )
-    model.requires_grad_(False)
-    processor = AutoImageProcessor.from_pretrained(folder, local_files_only=True)
-    tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    return OwlDetector(model, processor, tokenizer, device, options)
+    return OwlDetector(*load_parts(folder), device, options)
 
 
 def _card(id: str, title: str, hub_id: str, parameters: int, rank: int, note: str) -> Card:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from models._demo import demo_cards
-from models._images import check_image
+from models._images import batches, check_image
 from models._pixels import best_classes
 from models._precision import bfloat16_helps, precision
 from studio.adapters import Card, Download, NoOptions
@@ -55,19 +55,10 @@ class PixelClassifier:
 
     def _scores(self, images: Sequence[np.ndarray]) -> list[Any]:
         """Return each image's class scores, float32 of shape (classes, h, w), smaller than the image."""
-        import torch
-
-        pixels = [
-            self._processor(image, return_tensors="pt", input_data_format="channels_last")["pixel_values"]
-            for image in images
-        ]
-        by_size: dict[tuple[int, ...], list[int]] = {}  # some processors keep the aspect
-        for i, one in enumerate(pixels):
-            by_size.setdefault(tuple(one.shape), []).append(i)
         scores: list[Any] = [None] * len(images)
-        for members in by_size.values():
+        for members, pixels in batches(self._processor, images):
             with precision(self._device, self._bf16):
-                logits = self._model(torch.cat([pixels[i] for i in members]).to(self._device)).logits
+                logits = self._model(pixels.to(self._device)).logits
             for i, one in zip(members, logits.float(), strict=True):
                 scores[i] = one
         return scores

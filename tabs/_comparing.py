@@ -21,13 +21,15 @@ from studio.operations import compare
 from studio.operations.compare import Trial
 from studio.project import ImageRecord
 from studio.studio import Studio
-from tabs._pictures import block, source
+from tabs._pictures import BUTTONS, block, source
 from tabs._stage import PLACE, place_of
 from tabs._work import LONG, QUIET, Progress, Work, many, report, trouble
 
 PRESET = 3  # models ticked at first: each costs seconds
 
-STYLE = """
+STYLE = (
+    BUTTONS
+    + """
 .compare-pictures { display: flex; flex-wrap: wrap; gap: 12px; align-items: end; color: var(--body-text-color); }
 .compare-pictures figure { margin: 0; width: 170px; }
 .compare-pictures img { display: block; width: 170px; max-height: 240px; object-fit: contain; border-radius: 8px;
@@ -43,13 +45,9 @@ th:first-child, td:first-child { text-align: left; white-space: normal; }
 th { color: var(--body-text-color-subdued); font-weight: 500; }
 td.compare-why { text-align: left; white-space: normal; color: var(--body-text-color-subdued); }
 td small { color: var(--body-text-color-subdued); }
-button { padding: 3px 10px; border-radius: 6px; border: 1px solid var(--border-color-primary); cursor: pointer;
-  font-size: 13px; background: var(--button-secondary-background-fill); color: var(--body-text-color); }
-button:hover:enabled { border-color: var(--color-accent); }
-button:focus-visible { outline: 2px solid var(--color-accent); outline-offset: 1px; }
-button:disabled { opacity: .6; cursor: default; }
-p { margin: 8px 0 0; font-size: 13px; color: var(--body-text-color-subdued); }
+button { padding: 3px 10px; }
 """
+)
 # The pressed button waits for its answer, so that one press saves once.
 PRESSED = """
 element.addEventListener('click', (event) => {

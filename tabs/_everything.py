@@ -18,7 +18,7 @@ from studio.operations.everything import Found, Options
 from studio.project import ImageRecord
 from studio.studio import Studio
 from tabs._stage import PLACE, place_of
-from tabs._work import LONG, QUIET, Progress, Work, many, report, trouble
+from tabs._work import LONG, QUIET, Progress, Work, many, report, time_left, trouble
 
 FIRST_CLASS = "object"  # where a project has no class yet, as the canvas calls it
 AS_CHOSEN = ("The one chosen above the picture", "")
@@ -229,7 +229,7 @@ class Pace:
         if done < 8 or asked >= points:
             return objects
         left = (now - self._began) / done * (points - asked)
-        return f"{objects} · about {f'{left:.0f} s' if left < 90 else f'{left / 60:.0f} min'} left"
+        return f"{objects} · {time_left(left)}"
 
 
 def _outcome(search: Search, found: Found) -> str:

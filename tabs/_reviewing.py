@@ -8,12 +8,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from studio.operations.propagate import Outcome, Proposed
-from tabs._pictures import source
-from tabs._work import Progress, many, report
+from tabs._pictures import BUTTONS, source
+from tabs._work import Progress, many, report, time_left
 
 SHOWN = 60  # proposals with a picture; the others wait as drafts on their images, and in "all"
 
-STYLE = """
+STYLE = (
+    BUTTONS
+    + """
 .carried { display: grid; grid-template-columns: repeat(auto-fill, minmax(152px, 1fr)); gap: 12px; max-height: 55vh;
   overflow-y: auto; color: var(--body-text-color); }
 figure { margin: 0; min-width: 0; }
@@ -23,13 +25,9 @@ figcaption { font-size: 12px; margin: 4px 0; overflow: hidden; text-overflow: el
 figcaption small { color: var(--body-text-color-subdued); }
 .settled { opacity: .55; }
 .acts { display: flex; gap: 4px; min-height: 28px; align-items: center; font-size: 13px; }
-button { padding: 3px 8px; border-radius: 6px; border: 1px solid var(--border-color-primary); cursor: pointer;
-  font-size: 13px; background: var(--button-secondary-background-fill); color: var(--body-text-color); }
-button:hover:enabled { border-color: var(--color-accent); }
-button:focus-visible { outline: 2px solid var(--color-accent); outline-offset: 1px; }
-button:disabled { opacity: .6; cursor: default; }
-p { margin: 8px 0 0; font-size: 13px; color: var(--body-text-color-subdued); }
+button { padding: 3px 8px; }
 """
+)
 PRESSED = """
 element.addEventListener('click', (event) => {
   const button = event.target.closest('button[data-act]');
@@ -65,7 +63,7 @@ def paced(progress: Progress) -> Progress:
             began.append(now)
         if done >= 2 and done < total:
             left = (now - began[0]) / (done - 1) * (total - done)
-            what = f"{what} · about {f'{left:.0f} s' if left < 90 else f'{left / 60:.0f} min'} left"
+            what = f"{what} · {time_left(left)}"
         progress(done, total, what)
 
     return told

@@ -98,6 +98,11 @@ def trouble(text: str) -> str:
     return f'<div class="work-report work-trouble" role="alert">{html.escape(text)}</div>'
 
 
+def time_left(seconds: float) -> str:
+    """Return about how long something still takes, as people say it."""
+    return f"about {f'{seconds:.0f} s' if seconds < 90 else f'{seconds / 60:.0f} min'} left"
+
+
 def ticked() -> Any:
     """Return the update that makes one of our components ask the server anew."""
     return gr.HTML(tick=time.time_ns() // 1_000_000)

@@ -8,6 +8,8 @@ from typing import Any
 from studio.adapters import Card, NoOptions
 from studio.errors import BadInput
 
+# ClickSEG's authors give their files on Google Drive only, without plain addresses; this is another's copy of some.
+CLICKSEG_COPY = "https://github.com/supervisely-ecosystem/serve-clickseg/releases/download/v1.1.12"
 CLICKS = "Takes clicks, no boxes; corrects a mask that is there already."
 
 

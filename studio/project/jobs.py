@@ -146,7 +146,9 @@ class JobStore:
         The annotations are the work of whoever started the job, and one group of history with its other images:
         ``undo_group(job_id, person)`` takes all of it back.
         """
-        edit = Edit(self.job(job_id).person, changes, verb=verb, group=job_id)
+        with self._db.read() as c:  # the row alone: a Job counts its images, too dear for each of them
+            person = _find(c, job_id).person
+        edit = Edit(person, changes, verb=verb, group=job_id)
         with self._db.write() as c:
             if not _mark(c, job_id, image_id, "done", None, counts or {}):
                 return None

@@ -24,12 +24,7 @@ from models._clicks.segmenter import Answered, ClickSegmenter  # noqa: E402
 H18S = {"width": 18, "ocr_width": 48, "small": True}
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 # ---- the numbers ------------------------------------------------------------------------------------

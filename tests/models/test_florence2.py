@@ -22,12 +22,7 @@ PHRASES = ("a cat", "two very long dogs", "x")
 GREEDY = dict(num_beams=1, do_sample=False, early_stopping=False, max_new_tokens=62)
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

@@ -19,12 +19,7 @@ SIZES = {"square": (96, 96), "wide": (60, 173), "tall": (150, 77), "small": (20,
 MANY = [f"{word} {i}" for i, word in enumerate(["red cat", "green dog", "zebra", "mug"] * 50)]
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module", params=["", "MM"], ids=["grounding-dino", "mm-grounding-dino"])

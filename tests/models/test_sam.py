@@ -26,12 +26,7 @@ from models._sam.added import examine_sam, examine_sam2, examine_sam_hq  # noqa:
 SIZES = {"square": (96, 96), "wide": (60, 173), "tall": (210, 77), "large": (300, 400), "small": (9, 14)}
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def iou(a: np.ndarray, b: np.ndarray) -> float:

@@ -20,12 +20,7 @@ transformers = pytest.importorskip("transformers")
 SIZES = {"square": (96, 96), "wide": (60, 173), "tall": (210, 77)}
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

@@ -21,12 +21,7 @@ SIDE = 256
 WIDTH = 128  # twice the memory's 64 channels, which transformers writes into its attention as a number
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def video_config():

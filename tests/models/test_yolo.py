@@ -30,12 +30,7 @@ SIZES = {"landscape": (90, 120), "portrait": (170, 100), "thin": (7, 300), "pixe
 KINDS = pytest.mark.parametrize("kind", ["yolo11n", "yolo11n-seg"])
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

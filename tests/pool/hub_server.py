@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import hashlib
 import json
-import threading
 import time
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from urllib.parse import parse_qs, unquote, urlsplit
+
+from tests.pool.local_server import LocalServer
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
 @dataclass
-class FakeHubServer:
+class FakeHubServer(LocalServer):
     """Serves ``files`` as the model ``hub_id``. The other fields make it behave badly."""
 
     hub_id: str
@@ -32,19 +33,12 @@ class FakeHubServer:
     heard: list[tuple[str, str]] = field(default_factory=list)  # path, and the authorization sent with it
     asked: list[str] = field(default_factory=list)
 
-    def __enter__(self) -> FakeHubServer:
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._server.daemon_threads = True
-        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+    def handler(self) -> type[BaseHTTPRequestHandler]:
+        return _handler(self)
 
     @property
     def endpoint(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}"
+        return self.address
 
     def listing(self) -> dict:
         siblings = []

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 
 import numpy as np
@@ -17,12 +16,13 @@ from studio.adapters import Address, Card, Download
 from studio.errors import Cancelled, NotFound, StudioError, Unreachable
 from studio.hub import Hub, NeedsDownload
 from tests.fakes import disc_card
+from tests.pool.local_server import LocalServer
 
 WEIGHTS = np.random.default_rng(0).bytes(600_000)
 
 
 @dataclass
-class FileServer:
+class FileServer(LocalServer):
     """Serves ``files`` by path, by way of a redirection as releases do. The other fields make it behave badly."""
 
     files: dict[str, bytes]
@@ -32,19 +32,12 @@ class FileServer:
     version: str = "1"
     asked: list[tuple[str, str, str]] = field(default_factory=list)  # path, range, authorization
 
-    def __enter__(self) -> FileServer:
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
-        self._server.daemon_threads = True
-        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+    def handler(self) -> type[BaseHTTPRequestHandler]:
+        return _handler(self)
 
     @property
     def root(self) -> str:
-        return f"http://127.0.0.1:{self._server.server_port}"
+        return self.address
 
 
 def _handler(server: FileServer) -> type[BaseHTTPRequestHandler]:
