@@ -1,12 +1,22 @@
-"""Meta's own predictors over the same weights: the yardsticks of the parity tests and of the benchmarks."""
+"""The yardsticks of the parity tests and of the benchmarks: others' predictors over the same weights.
+
+SAM and SAM 2.1 are held against Meta's own predictors, SAM-HQ and SAM 3 against the pipelines that transformers
+documents, with the image encoded once as theirs allow it. RITM, FocalClick and CDNet come as no package: they are
+held against the bare passes through the very same networks, which nobody can do without.
+"""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from statistics import median
 from typing import Any
 
 import numpy as np
+
+Run = Callable[[np.ndarray, np.ndarray], None]  # an image, and clicks (n, 2): encode, then click after click
+BARE = ("ritm", "focalclick", "cdnet")  # held against their networks alone, so without a bar
+ROUNDS = {"sam3": 2}  # of those that take minutes on a processor, fewer
 
 
 def random_sam2() -> Any:
@@ -18,51 +28,68 @@ def random_sam2() -> Any:
     return transformers.Sam2Model(transformers.Sam2Config()).eval().requires_grad_(False)
 
 
-def ratios(rounds: int, clicks: int, seed: int) -> dict[str, float | None]:
-    """Time encode + clicks of each family, ours and the reference in turn; return the ratio of the medians."""
+def ratios(rounds: int, clicks: int, seed: int, families: str = "") -> dict[str, float | None]:
+    """Time encode + clicks of each family, ours and the reference in turn; return the ratio of the medians.
+
+    ``families`` names some of them, separated by commas; by default all are measured.
+    """
     found: dict[str, float | None] = {}
-    for family, pair in {"sam2": _sam2}.items():
+    for family in families.split(",") if families else FAMILIES:
+        yardstick = "network" if family in BARE else "reference"
         try:
-            ours, theirs = pair()
+            ours, theirs = FAMILIES[family]()
         except ImportError as missing:
             print(f"{family} was left out: {missing}. Install the meta extra.")
-            found[f"{family}_vs_reference_ratio"] = None
+            found[f"{family}_vs_{yardstick}_ratio"] = None
             continue
         rng = np.random.default_rng(seed)
         image = rng.integers(0, 255, (768, 1024, 3), dtype=np.uint8)
         points = rng.uniform((100, 100), (900, 650), (clicks, 2))
         times: dict[str, list[float]] = {"ours": [], "theirs": []}
-        for _ in range(rounds + 1):
+        for _ in range(min(rounds, ROUNDS.get(family, rounds)) + 1):
             for name, run in (("ours", ours), ("theirs", theirs)):
                 start = time.perf_counter()
                 run(image, points)
                 times[name].append(time.perf_counter() - start)
         mine, reference = (median(times[name][1:]) for name in ("ours", "theirs"))  # the first warms up
-        found[f"{family}_encode_20_clicks_s"] = mine
-        found[f"{family}_reference_s"] = reference
-        found[f"{family}_vs_reference_ratio"] = mine / reference
+        found[f"{family}_encode_{clicks}_clicks_s"] = mine
+        found[f"{family}_{yardstick}_s"] = reference
+        found[f"{family}_vs_{yardstick}_ratio"] = mine / reference
+        print(
+            f"{family}: {mine:.2f} s, {yardstick} {reference:.2f} s, ratio {mine / reference:.3f}", flush=True
+        )
     return found
 
 
-def _sam2():
+# ---- Meta's predictors ----------------------------------------------------------------------------
+
+
+def _sam() -> tuple[Run, Run]:
+    from segment_anything import SamPredictor, sam_model_registry
+
+    from models._sam import meta
+    from models.sam import SamSegmenter
+
+    _seeded()
+    reference = sam_model_registry["vit_b"]().eval().requires_grad_(False)
+    segmenter = SamSegmenter(meta.sam_model(meta.tensors_of(reference.state_dict())))
+    return _clicking(segmenter), _predicting(SamPredictor(reference))
+
+
+def _sam2() -> tuple[Run, Run]:
     from sam2.build_sam import build_sam2
     from sam2.sam2_image_predictor import SAM2ImagePredictor
 
     from models._sam.meta import sam2_weights
     from models._sam.sam2 import Sam2Segmenter
-    from studio.annotations import Point, Prompt
 
     reference = build_sam2("configs/sam2.1/sam2.1_hiera_t.yaml", device="cpu")
     model = random_sam2()
     model.load_state_dict(sam2_weights(reference.state_dict()), strict=True)
-    segmenter, predictor = Sam2Segmenter(model), SAM2ImagePredictor(reference)
+    return _clicking(Sam2Segmenter(model)), _predicting(SAM2ImagePredictor(reference))
 
-    def ours(image: np.ndarray, points: np.ndarray) -> None:
-        embedding, previous = segmenter.embed(image), None
-        for n in range(1, len(points) + 1):
-            prompt = Prompt(tuple(Point(x, y) for x, y in points[:n]))
-            previous = segmenter.segment(embedding, prompt, previous)[0].state
 
+def _predicting(predictor: Any) -> Run:
     def theirs(image: np.ndarray, points: np.ndarray) -> None:
         predictor.set_image(image)
         previous = None
@@ -72,4 +99,162 @@ def _sam2():
             )
             previous = logits[[int(scores.argmax())]]
 
+    return theirs
+
+
+# ---- transformers' pipelines ----------------------------------------------------------------------
+
+
+def _sam_hq() -> tuple[Run, Run]:
+    import torch
+    import transformers
+
+    from models.sam import SamSegmenter
+
+    _seeded()
+    model = transformers.SamHQModel(transformers.SamHQConfig()).eval().requires_grad_(False)
+    processor = transformers.SamHQProcessor(transformers.SamImageProcessor())
+
+    def theirs(image: np.ndarray, points: np.ndarray) -> None:
+        with torch.inference_mode():
+            given = processor(image, input_points=[[points.tolist()]], return_tensors="pt")
+            final, early = model.get_image_embeddings(given["pixel_values"])
+            where, previous = given["input_points"].float(), None
+            for n in range(1, len(points) + 1):
+                answer = model(
+                    image_embeddings=final,
+                    intermediate_embeddings=early,
+                    input_points=where[:, :, :n],
+                    input_labels=torch.ones(1, 1, n, dtype=torch.int64),
+                    input_masks=previous,
+                    multimask_output=n == 1,
+                )
+                best = int(answer.iou_scores[0, 0].argmax())
+                previous = answer.pred_masks[:, 0, best : best + 1]
+                processor.image_processor.post_process_masks(
+                    answer.pred_masks, given["original_sizes"], given["reshaped_input_sizes"]
+                )
+
+    return _clicking(SamSegmenter(model)), theirs
+
+
+def _sam3() -> tuple[Run, Run]:
+    import torch
+    import transformers
+
+    from models._sam.sam3 import Sam3
+    from tests.models.tiny_sam3 import processor as words
+
+    _seeded()
+    detector = transformers.Sam3Model(transformers.Sam3Config()).eval().requires_grad_(False)
+    tracker = transformers.Sam3TrackerModel(transformers.Sam3TrackerConfig()).eval().requires_grad_(False)
+    tracker.vision_encoder.backbone = detector.vision_encoder.backbone
+    reading = words()
+    reading.image_processor.size = {"height": 1008, "width": 1008}
+    processor = transformers.Sam3TrackerProcessor(reading.image_processor, target_size=1008)
+    encoder = detector.vision_encoder.backbone
+
+    def theirs(image: np.ndarray, points: np.ndarray) -> None:
+        tracker.vision_encoder.backbone = encoder
+        with torch.inference_mode():
+            asked = {"input_points": [[points.tolist()]], "input_labels": [[[1] * len(points)]]}
+            given = processor(images=image, input_data_format="channels_last", return_tensors="pt", **asked)
+            seen = tracker.get_image_embeddings(given["pixel_values"])
+            previous = None
+            for n in range(1, len(points) + 1):
+                answer = tracker(
+                    image_embeddings=seen,
+                    input_points=given["input_points"][:, :, :n],
+                    input_labels=given["input_labels"][:, :, :n],
+                    input_masks=previous,
+                    multimask_output=n == 1,
+                )
+                best = int(answer.iou_scores[0, 0].argmax())
+                previous = answer.pred_masks[:, 0, best : best + 1]
+                processor.post_process_masks(answer.pred_masks, given["original_sizes"])
+
+    sam3 = Sam3(detector, tracker, reading)
+    shared = tracker.vision_encoder.backbone
+
+    def ours(image: np.ndarray, points: np.ndarray) -> None:
+        tracker.vision_encoder.backbone = shared
+        sam3._seen.clear()  # each time from the image on
+        sam3._latest = None
+        _clicking(sam3)(image, points)
+
     return ours, theirs
+
+
+# ---- the click networks ---------------------------------------------------------------------------
+
+
+def _ritm() -> tuple[Run, Run]:
+    return _bare("ritm_hrnet18s_itermask")
+
+
+def _focalclick() -> tuple[Run, Run]:
+    return _bare("focalclick_segformerB0_S2")
+
+
+def _cdnet() -> tuple[Run, Run]:
+    return _bare("cdnet_resnet34")
+
+
+def _bare(name: str) -> tuple[Run, Run]:
+    """Return our segmenter, and the passes through its networks that it made, alone and once more."""
+    import torch
+
+    from models._clicks.checkpoint import build
+    from models._clicks.segmenter import ClickSegmenter
+    from tests.models.click_networks import known
+
+    checkpoint = build(known(name))
+    segmenter = ClickSegmenter(checkpoint)
+    network = checkpoint.network
+    parts = [network.coarse, network.refiner] if hasattr(network, "refiner") else [network]
+    passes: list[tuple[Any, tuple[Any, ...]]] = []
+    recording = [part.register_forward_pre_hook(lambda m, a: passes.append((m, a))) for part in parts]
+
+    def ours(image: np.ndarray, points: np.ndarray) -> None:
+        _clicking(segmenter)(image, points)
+        for hook in recording:
+            hook.remove()
+
+    def theirs(image: np.ndarray, points: np.ndarray) -> None:
+        with torch.inference_mode():
+            for part, given in passes:
+                part(*given)
+
+    return ours, theirs
+
+
+# ---- what they share ------------------------------------------------------------------------------
+
+
+def _seeded() -> None:
+    import torch
+
+    torch.manual_seed(0)
+
+
+def _clicking(segmenter: Any) -> Run:
+    from studio.annotations import Point, Prompt
+
+    def ours(image: np.ndarray, points: np.ndarray) -> None:
+        embedding, previous = segmenter.embed(image), None
+        for n in range(1, len(points) + 1):
+            prompt = Prompt(tuple(Point(x, y) for x, y in points[:n]))
+            previous = segmenter.segment(embedding, prompt, previous)[0].state
+
+    return ours
+
+
+FAMILIES: dict[str, Callable[[], tuple[Run, Run]]] = {
+    "sam": _sam,
+    "sam2": _sam2,
+    "sam_hq": _sam_hq,
+    "sam3": _sam3,
+    "ritm": _ritm,
+    "focalclick": _focalclick,
+    "cdnet": _cdnet,
+}

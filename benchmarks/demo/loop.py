@@ -36,6 +36,7 @@ def fit(
     warm: float = 0.05,
     average: float = 0.998,
     clip: float = 1.0,
+    muon: bool = False,
     bf16: bool = True,
     say: str = "",
     every: int = 100,
@@ -45,13 +46,15 @@ def fit(
     """Train ``model`` in place by AdamW with a cosine schedule; return it with its averaged weights.
 
     ``loss(batch)`` gives a number or several, which are added up. One-dimensional weights do not decay.
+    With ``muon`` the weights of linear layers are trained by Muon (Jordan et al., 2024), at steps as long as
+    AdamW's.
     ``snapshot`` is called now and then with the averaged model.
     """
-    decayed = [p for p in model.parameters() if p.requires_grad and p.ndim > 1]
-    plain = [p for p in model.parameters() if p.requires_grad and p.ndim <= 1]
-    groups = [{"params": decayed, "weight_decay": decay}, {"params": plain, "weight_decay": 0.0}]
-    optimizer = torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.98))
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _factor(step, steps, warm))
+    optimizers = _optimizers(model, rate, decay, muon)
+    schedules = [
+        torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: _factor(step, steps, warm))
+        for optimizer in optimizers
+    ]
     averaged = copy.deepcopy(model).requires_grad_(False)
     model.train()
     started, sums = time.perf_counter(), {}
@@ -63,11 +66,12 @@ def fit(
             parts = loss(batch)
         parts = parts if isinstance(parts, dict) else {"loss": parts}
         total = sum(parts.values())
-        optimizer.zero_grad(set_to_none=True)
+        model.zero_grad(set_to_none=True)
         total.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), clip)
-        optimizer.step()
-        schedule.step()
+        for optimizer, schedule in zip(optimizers, schedules, strict=True):
+            optimizer.step()
+            schedule.step()
         _follow(averaged, model, min(average, (1 + step) / (10 + step)))
         for name, part in parts.items():
             sums[name] = sums.get(name, 0.0) + float(part.detach())
@@ -79,6 +83,23 @@ def fit(
             snapshot(averaged)
     model.load_state_dict(averaged.state_dict())
     return model.eval()
+
+
+def _optimizers(model: torch.nn.Module, rate: float, decay: float, muon: bool) -> list[torch.optim.Optimizer]:
+    learnt = [p for p in model.parameters() if p.requires_grad]
+    linear = {id(m.weight) for m in model.modules() if isinstance(m, torch.nn.Linear)} if muon else set()
+    turned = [p for p in learnt if id(p) in linear]
+    others = [p for p in learnt if id(p) not in linear]
+    groups = [
+        {"params": [p for p in others if p.ndim > 1], "weight_decay": decay},
+        {"params": [p for p in others if p.ndim <= 1], "weight_decay": 0.0},
+    ]
+    optimizers: list[torch.optim.Optimizer] = [torch.optim.AdamW(groups, lr=rate, betas=(0.9, 0.98))]
+    if turned:
+        optimizers.append(
+            torch.optim.Muon(turned, lr=rate, weight_decay=decay, adjust_lr_fn="match_rms_adamw")
+        )
+    return optimizers
 
 
 def _factor(step: int, steps: int, warm: float) -> float:

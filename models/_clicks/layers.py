@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -60,17 +61,25 @@ def disks(points: Tensor, size: tuple[int, int], radius: float) -> Tensor:
     are both below 0 is no click.
     """
     batch, count = points.shape[0], points.shape[1] // 2
+    maps = points.new_zeros(batch, 2, *size, dtype=torch.float32)
     rows = torch.arange(size[0], device=points.device, dtype=torch.float32)
     columns = torch.arange(size[1], device=points.device, dtype=torch.float32)
-    if not count:
-        return points.new_zeros(batch, 2, *size)
-    split = points.float().reshape(batch, 2, count, points.shape[2])
-    down = (rows - split[..., 0:1]) ** 2  # (b, 2, n, h)
-    across = (columns - split[..., 1:2]) ** 2
-    absent = split[..., :2].amax(-1) < 0
-    distance = down[..., :, None] + across[..., None, :]
-    distance = distance.masked_fill(absent[..., None, None], float("inf"))
-    return (distance.amin(2) <= radius**2).float()
+    for picture, given in enumerate(points[..., :2].float().tolist()):
+        for number, (y, x) in enumerate(given[: 2 * count]):
+            if max(y, x) < 0:
+                continue
+            # Only what lies near is looked at: a click is small, and the picture may be large.
+            down, across = (_near(at, radius, limit) for at, limit in zip((y, x), size, strict=True))
+            distance = (rows[down, None] - y) ** 2 + (columns[None, across] - x) ** 2
+            part = maps[picture, number // count, down, across]
+            part.copy_(torch.maximum(part, (distance <= radius**2).float()))
+    return maps
+
+
+def _near(at: float, radius: float, limit: int) -> slice:
+    """Return the places of 0 to ``limit`` that may lie within ``radius``."""
+    first = min(max(math.floor(at - radius), 0), limit)
+    return slice(first, min(max(math.ceil(at + radius) + 1, first), limit))
 
 
 class SeparableConv(nn.Module):
