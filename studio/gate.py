@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,10 +32,15 @@ class Gate:
     The next turn goes to the most urgent level that waits. So that nothing waits for ever, a level that was
     passed over ``patience`` times in a row while somebody waited there gets the next turn. The lock is handed
     over directly: whoever asks in the meantime cannot slip in. The thread that holds it may ask again.
+
+    A person clicks several times in a row, and a long turn begun in between would hold up the next click. So
+    after a click other turns are not begun for ``courtesy`` seconds, though none is put off longer than ``longest``.
     """
 
-    def __init__(self, patience: int = 16) -> None:
+    def __init__(self, patience: int = 16, *, courtesy: float = 0.0, longest: float = 15.0) -> None:
         self._patience = patience
+        self.courtesy, self.longest = courtesy, longest
+        self._clicked = float("-inf")
         self._lock = threading.Lock()
         self._waiting: dict[Turn, deque[_Ticket]] = {level: deque() for level in Turn}
         self._passed: dict[Turn, int] = dict.fromkeys(Turn, 0)
@@ -45,11 +51,21 @@ class Gate:
     @contextmanager
     def turn(self, level: Turn = Turn.CLICK) -> Iterator[None]:
         """Hold the processor for the block. Keep it short, and wait for nobody inside."""
-        self._enter(Turn(level))
+        level = Turn(level)
+        if level is not Turn.CLICK and self._owner != threading.get_ident():
+            self._wait_for_quiet()
+        self._enter(level)
         try:
             yield
         finally:
+            if level is Turn.CLICK:
+                self._clicked = time.monotonic()
             self._leave()
+
+    def _wait_for_quiet(self) -> None:
+        latest = time.monotonic() + self.longest
+        while (now := time.monotonic()) < latest and (quiet := self._clicked + self.courtesy) > now:
+            time.sleep(min(quiet, latest) - now)
 
     def waiting(self, level: Turn) -> int:
         """Return how many threads wait for a turn of this level."""

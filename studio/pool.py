@@ -87,13 +87,20 @@ class Pool:
         self._begun = 0
         self._releases = 0
         self._events: deque[Event] = deque(maxlen=EVENTS_KEPT)
+        if device is not None:
+            self._be_courteous(device)
 
     @property
     def device(self) -> Device:
         if self._device is None:
             with self._building:
                 self._device = self._device or best_device()
+            self._be_courteous(self._device)
         return self._device
+
+    def _be_courteous(self, device: Device) -> None:
+        """Let long turns wait for a person's next click: on a processor one takes seconds, on a card hardly any."""
+        self.gate.courtesy, self.gate.longest = (2.0, 15.0) if device.name == "cpu" else (0.3, 1.0)
 
     @property
     def events(self) -> list[Event]:

@@ -87,7 +87,10 @@ def fit(
 
 def _optimizers(model: torch.nn.Module, rate: float, decay: float, muon: bool) -> list[torch.optim.Optimizer]:
     learnt = [p for p in model.parameters() if p.requires_grad]
-    linear = {id(m.weight) for m in model.modules() if isinstance(m, torch.nn.Linear)} if muon else set()
+    linear = {id(m.weight) for m in model.modules() if muon and isinstance(m, torch.nn.Linear)}
+    linear -= {
+        id(m.weight) for m in model.modules() if isinstance(m, torch.nn.Embedding)
+    }  # a tied one is no map
     turned = [p for p in learnt if id(p) in linear]
     others = [p for p in learnt if id(p) not in linear]
     groups = [

@@ -116,3 +116,48 @@ def test_a_click_waits_for_at_most_the_batch_turn_under_way():
     assert max(passed) <= 1
     assert sorted(waits)[len(waits) // 2] < 0.2
     assert turns[0] > 5
+
+
+def test_after_a_click_a_long_turn_waits_until_the_person_rests_but_not_for_ever():
+    gate, order = Gate(courtesy=0.2, longest=0.6), []
+
+    def batch(name: str) -> None:
+        with gate.turn(Turn.BATCH):
+            order.append(name)
+
+    with gate.turn(Turn.CLICK):
+        pass
+    first = threading.Thread(target=batch, args=("batch",))
+    first.start()
+    for number in range(2):  # each begins the time of courtesy anew
+        time.sleep(0.1)
+        with gate.turn(Turn.CLICK):
+            order.append(number)
+    first.join(5)
+    assert order == [0, 1, "batch"]
+    clicking = threading.Event()
+    patient = threading.Thread(target=batch, args=("patient",))
+    patient.start()
+
+    def click() -> None:
+        while not clicking.wait(0.05):
+            with gate.turn(Turn.CLICK):
+                pass
+
+    clicks = threading.Thread(target=click)
+    clicks.start()
+    patient.join(5)
+    clicking.set()
+    clicks.join(5)
+    assert not patient.is_alive() and order[-1] == "patient"
+
+
+def test_a_long_turn_that_holds_the_lock_does_not_wait_for_itself():
+    gate = Gate(courtesy=5.0, longest=5.0)
+    with gate.turn(Turn.CLICK), gate.turn(Turn.BATCH):
+        pass
+    began = time.monotonic()
+    with gate.turn(Turn.CLICK):
+        with gate.turn(Turn.BATCH):
+            inside = time.monotonic() - began
+    assert inside < 4
