@@ -6,7 +6,7 @@ RGB arrays of shape (height, width, 3), upright. Heavy imports belong inside ``C
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol, runtime_checkable
@@ -22,6 +22,7 @@ Role = Literal[
     "text-detector",
     "example-detector",
     "semantic",
+    "classifier",
     "pose",
     "matter",
     "embedder",
@@ -186,6 +187,25 @@ class SemanticSegmenter(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class ClassScore:
+    """How sure a classifier is of one of its classes; ``score`` is 0 to 1, and those of all classes sum to 1."""
+
+    name: str
+    score: float
+
+
+@runtime_checkable
+class Classifier(Protocol):
+    """Says what a whole image shows; ``names`` are its classes, in the order of the model's numbers."""
+
+    names: tuple[str, ...]
+
+    def classify(self, images: Sequence[np.ndarray], *, most: int = 5) -> list[list[ClassScore]]:
+        """Return for each image its ``most`` likely classes, best first; of fewer classes all."""
+        ...
+
+
 @runtime_checkable
 class PoseEstimator(Protocol):
     """Places the keypoints of what is in a box; ``keypoint_names`` are these, in order."""
@@ -238,6 +258,7 @@ PROTOCOLS: dict[Role, type] = {
     "text-detector": TextDetector,
     "example-detector": ExampleDetector,
     "semantic": SemanticSegmenter,
+    "classifier": Classifier,
     "pose": PoseEstimator,
     "matter": Matter,
     "embedder": Embedder,
@@ -318,6 +339,22 @@ class CheckpointKind:
     id: str
     accepts: str
     examine: Callable[[Any], str | None]
+    card: Callable[[str, int], Card]
+
+
+@dataclass(frozen=True)
+class HubKind:
+    """A kind of models on the hub that people may add to their studio by their id.
+
+    ``examine(hub_id, config)`` is given what the model's config.json holds, and returns the name of its variant
+    where it is of this kind and works, or None where it is of another; it raises BadInput where it is of this kind
+    and cannot be used. ``card(variant, bytes)`` describes such a model, and imports nothing heavy; the studio puts
+    in the id, the title, the licence and where its files come from. ``accepts`` names the kind to people.
+    """
+
+    id: str
+    accepts: str
+    examine: Callable[[str, Mapping[str, Any]], str | None]
     card: Callable[[str, int], Card]
 
 

@@ -61,7 +61,7 @@ def detect_in_tiles(detect: Detect, image: np.ndarray, tiling: Tiling) -> list[D
             if tiling.whole:
                 edges = (x0 > 0, y0 > 0, x1 < width, y1 < height)
                 detections = [d for d in detections if not _cut(d.box, edges, tiling)]
-            found += [_moved(detection, x0, y0, height, width) for detection in detections]
+            found += [moved(detection, x0, y0, height, width) for detection in detections]
     if len(spots) > 1 and tiling.together != "none" and found:
         found = _together(found, tiling)
     return sorted(found, key=lambda d: -d.score)
@@ -76,7 +76,7 @@ def _cut(box: Box, edges: tuple[bool, bool, bool, bool], tiling: Tiling) -> bool
     return ((across or across_too) and box.width <= room) or ((down or down_too) and box.height <= room)
 
 
-def _moved(detection: Detection, right: int, down: int, height: int, width: int) -> Detection:
+def moved(detection: Detection, right: int, down: int, height: int, width: int) -> Detection:
     """Return a tile's finding in the pixels of the whole image."""
     x0, y0, x1, y1 = detection.box.xyxy
     mask = detection.mask

@@ -1,0 +1,220 @@
+"""Predictions of many images as jobs: begin one, go on with it, watch it, look ahead, and take it all back."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from weakref import WeakKeyDictionary
+
+import numpy as np
+
+from studio import images
+from studio.adapters import Detection
+from studio.annotations import Box
+from studio.errors import BadInput, NotAllowed, NotFound
+from studio.gate import Turn
+from studio.operations.merging import Merged, merge
+from studio.operations.predict import Prediction, Recipe, annotations, check, find_in
+from studio.operations.running import VERB, Run, Runs
+from studio.project import Applied, ImageRecord, Job
+from studio.studio import Studio
+
+KIND = "predict"
+CLASS_NAMES = "class names of models"  # the project's setting: what each model's classes are called there
+PREVIEWED = 12  # images that a preview looks at, at most
+
+_RUNS: WeakKeyDictionary[Studio, Runs] = WeakKeyDictionary()
+_LOCK = threading.Lock()
+
+
+def runs(studio: Studio) -> Runs:
+    """Return the jobs that this process works on for a studio."""
+    with _LOCK:
+        return _RUNS.setdefault(studio, Runs())
+
+
+# ---- whole datasets --------------------------------------------------------------------------------
+
+
+def begin(
+    studio: Studio, person: str, project_id: str, recipe: Recipe, image_ids: Sequence[str], *, title: str = ""
+) -> Job:
+    """Begin to predict images of a project. Raises BadInput, NotFound, and NeedsDownload for a model not here."""
+    _see(studio, project_id, person)
+    check(studio, recipe)
+    ready(studio, recipe)
+    names = " + ".join(
+        studio.registry.card(m).title for m in (*recipe.models, recipe.segmenter, recipe.pose) if m
+    )
+    job = studio.store.add_job(project_id, person, KIND, title or names, recipe.to_json(), image_ids)
+    remember(studio, project_id, recipe, person)
+    runs(studio).start(studio.store, job, lambda: Prediction(studio, recipe))
+    return studio.store.job(job.id)
+
+
+def go_on(studio: Studio, person: str, job_id: str) -> Job:
+    """Go on with a job that was paused, cancelled, or cut off by the end of its process, where it stood.
+
+    Images that failed are tried once more, also of a job that is done. Raises Conflict where it is running, and
+    BadInput where nothing is left to do.
+    """
+    job = job_for(studio, job_id, person)
+    recipe = Recipe.from_json(job.settings)
+    check(studio, recipe)
+    ready(studio, recipe)
+    if job.state != "running":
+        again = studio.store.retry_job_images(job.id)
+        if job.state == "done":
+            if not again:
+                raise BadInput(f"“{job.title}” is done: no image of it is left.")
+            studio.store.set_job_state(job.id, "paused", only=("done",))
+    runs(studio).start(studio.store, job, lambda: Prediction(studio, recipe))
+    return studio.store.job(job.id)
+
+
+def running(studio: Studio, job_id: str) -> Run | None:
+    """Return the run of a job where this process works on it."""
+    run = runs(studio).get(job_id)
+    return run if run is not None and run.running else None
+
+
+def pause(studio: Studio, person: str, job_id: str) -> None:
+    job_for(studio, job_id, person)
+    if (run := running(studio, job_id)) is not None:
+        run.pause()
+
+
+def cancel(studio: Studio, person: str, job_id: str) -> None:
+    """Stop a job for good; what it did stays until it is undone."""
+    job = job_for(studio, job_id, person)
+    if (run := running(studio, job_id)) is not None:
+        run.cancel()
+    elif job.state == "paused":
+        studio.store.set_job_state(job_id, "cancelled", only=("paused",))
+
+
+def undo(studio: Studio, person: str, job_id: str) -> int:
+    """Take back all that a job did, and return how many images it touched. Raises BadInput while it is running."""
+    job = job_for(studio, job_id, person)
+    if job.state == "running":
+        raise BadInput(f"“{job.title}” is running. Cancel it first, then undo it.")
+    return studio.store.undo_group(job.id, person)
+
+
+def forget(studio: Studio, person: str, job_id: str) -> None:
+    """Take a job off the list; what it did stays."""
+    job_for(studio, job_id, person)
+    studio.store.delete_job(job_id)
+
+
+def job_for(studio: Studio, job_id: str, person: str) -> Job:
+    """Return a job, or raise NotFound alike when it does not exist and when it is not this person's to see."""
+    job = studio.store.job(job_id)
+    if not studio.store.may_see(job.project_id, person):
+        raise NotFound("This job is not here any more.")
+    return job
+
+
+def ready(studio: Studio, recipe: Recipe) -> None:
+    """Raise NeedsDownload, or another sentence, where a model of a recipe is not here yet."""
+    for model_id in (*recipe.models, recipe.segmenter, recipe.pose):
+        if model_id and studio.hub.state(card := studio.registry.card(model_id)) == "absent":
+            raise studio.hub.absent(card, studio.registry.instead_of(card))
+
+
+# ---- one image, and looking ahead ------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a recipe finds on one image, down to scores far below its threshold, in the image's own pixels."""
+
+    image: ImageRecord
+    recipe: Recipe
+    detections: tuple[Detection, ...]
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What a job would do to an image."""
+
+    image: ImageRecord
+    merged: Merged
+
+    @property
+    def counts(self) -> tuple[int, int, int]:
+        """How many it would add, find there already, and delete."""
+        return len(self.merged.kept), len(self.merged.dropped), len(self.merged.gone)
+
+
+def look(
+    studio: Studio,
+    image: ImageRecord,
+    recipe: Recipe,
+    *,
+    region: Box | None = None,
+    turn: Turn | None = Turn.CLICK,
+) -> Findings:
+    """Predict one image, or a region of it, without changing anything."""
+    check(studio, recipe)
+    ready(studio, recipe)
+    picture = images.decode(studio.store.original_path(image), image.name)
+    return Findings(image, recipe, tuple(find_in(studio, recipe, picture, region, turn=turn)))
+
+
+def keep(
+    studio: Studio, person: str, findings: Findings, *, threshold: float, without: Iterable[int] = ()
+) -> Applied | None:
+    """Save the findings that reach a threshold, but for those numbered in ``without``, as drafts of their image.
+
+    They go together with what is there by the recipe's policy; one undo takes them back. None where nothing is left.
+    """
+    left_out = set(without)
+    chosen = [d for n, d in enumerate(findings.detections) if n not in left_out]
+    merged = _merged(studio, findings, chosen, threshold)
+    changes = merged.changes()
+    if not changes:
+        return None
+    remember(studio, findings.image.project_id, findings.recipe, person)
+    return studio.store.apply(findings.image.id, person, changes, verb=VERB)
+
+
+def preview(studio: Studio, person: str, recipe: Recipe, wanted: Sequence[ImageRecord]) -> Iterator[Preview]:
+    """Yield what a job would do to each of some images, PREVIEWED at most, evenly out of those given."""
+    if not wanted:
+        raise BadInput("There is no image to work on. Add images, or choose fewer filters.")
+    places = np.linspace(0, len(wanted) - 1, min(PREVIEWED, len(wanted))).round().astype(int)
+    for place in dict.fromkeys(places.tolist()):
+        findings = look(studio, wanted[place], recipe, turn=Turn.BATCH)
+        yield Preview(wanted[place], _merged(studio, findings, findings.detections, recipe.threshold))
+
+
+def _merged(studio: Studio, findings: Findings, chosen: Sequence[Detection], threshold: float) -> Merged:
+    recipe = replace(findings.recipe, threshold=threshold)
+    there = studio.store.annotations(findings.image.id)
+    now = studio.store.image(findings.image.id)
+    return merge(now, there, annotations(recipe, studio, chosen), recipe.policy, recipe.same)
+
+
+# ---- what a model's classes are called -------------------------------------------------------------
+
+
+def remember(studio: Studio, project_id: str, recipe: Recipe, person: str) -> None:
+    """Keep in the project what the recipe calls its models' classes, for the next time they are chosen."""
+    known = dict(studio.store.project(project_id).settings.get(CLASS_NAMES) or {})
+    mine = {"classes": dict(recipe.classes), "unknown": recipe.unknown}
+    changed = {m: mine for m in recipe.models if known.get(m) != mine}
+    if changed:
+        studio.store.set_setting(project_id, CLASS_NAMES, {**known, **changed}, person=person)
+
+
+def remembered(studio: Studio, project_id: str, model_id: str) -> tuple[dict[str, str | None], str]:
+    """Return what a model's classes were called last time in a project, and what became of unknown ones."""
+    known = (studio.store.project(project_id).settings.get(CLASS_NAMES) or {}).get(model_id) or {}
+    return dict(known.get("classes") or {}), str(known.get("unknown") or "add")
+
+
+def _see(studio: Studio, project_id: str, person: str) -> None:
+    if not studio.store.may_see(project_id, person):
+        raise NotAllowed("This project is not yours. Ask whoever owns it to add you.")
