@@ -28,11 +28,13 @@ def average_precision(
     *,
     named: str = "name",
     masks: bool = False,
+    largest: float | None = None,
 ) -> dict[str, float]:
     """Return COCO's AP and AP50 (``ap``, ``ap50``) and AP50 of each name (``ap50_NAME``).
 
     ``named`` is the attribute of a thing that a detection's name must equal: "name" or "phrase". Names that
-    no scene has do not count. With ``masks``, outlines are compared instead of boxes.
+    no scene has do not count. With ``masks``, outlines are compared instead of boxes. Things of a box larger than
+    ``largest`` pixels count neither for nor against.
     """
     numbers = {name: i for i, name in enumerate(names, 1)}
     truth, guesses = [], []
@@ -41,7 +43,7 @@ def average_precision(
         for number, thing in enumerate(scene.things, 1):
             truth.append(_truth(len(truth) + 1, image, numbers[getattr(thing, named)], thing, owner, number))
         guesses += [_guess(image, numbers[d.name], d, masks) for d in detections if d.name in numbers]
-    return _evaluate(truth, guesses, len(scenes), numbers, "segm" if masks else "bbox")
+    return _evaluate(truth, guesses, len(scenes), numbers, "segm" if masks else "bbox", largest)
 
 
 def _truth(
@@ -64,9 +66,14 @@ def _guess(image: int, category: int, detection: Detection, masks: bool) -> dict
 
 
 def _evaluate(
-    truth: list[dict], guesses: list[dict], images: int, numbers: dict[str, int], kind: str
+    truth: list[dict],
+    guesses: list[dict],
+    images: int,
+    numbers: dict[str, int],
+    kind: str,
+    largest: float | None,
 ) -> dict[str, float]:
-    present = {entry["category_id"] for entry in truth}
+    present = {entry["category_id"] for entry in truth if largest is None or entry["area"] <= largest}
     if not guesses:
         return {"ap": 0.0, "ap50": 0.0, **{f"ap50_{n}": 0.0 for n, i in numbers.items() if i in present}}
     with contextlib.redirect_stdout(io.StringIO()):
@@ -78,9 +85,11 @@ def _evaluate(
         }
         coco.createIndex()
         evaluation = COCOeval(coco, coco.loadRes(guesses), kind)
+        if largest is not None:
+            evaluation.params.areaRng, evaluation.params.areaRngLbl = [[0, largest]], ["all"]
         evaluation.evaluate()
         evaluation.accumulate()
-    precision = evaluation.eval["precision"][:, :, :, 0, 2]  # IoU, recall, category; all areas, 100 guesses
+    precision = evaluation.eval["precision"][:, :, :, 0, 2]  # IoU, recall, category; 100 guesses
     shares = precision.mean(axis=1)
     here = [i - 1 for i in sorted(present)]
     figures = {"ap": float(shares[:, here].mean()), "ap50": float(shares[0, here].mean())}
