@@ -17,6 +17,7 @@ from studio.geometry import masks_of_values
 from studio.operations.fusion import MOST_MODELS, Fusion, fuse
 from studio.operations.merging import SAME_FOUND, Policy, policy_of
 from studio.operations.tiling import Tiling, detect_in_tiles, moved
+from studio.operations.words import Word, reaching, read_words, sorted_out
 from studio.project import ImageRecord
 from studio.studio import Studio
 
@@ -32,7 +33,8 @@ TAGS = 5  # classes that a classifier may give an image, as far as they reach th
 class Recipe:
     """How images are predicted. JSON holds it, so that a job goes on with what it began with.
 
-    ``models`` are 1 to 5 detectors, or one semantic segmenter, or one classifier. ``segmenter`` turns boxes into
+    ``models`` are 1 to 5 detectors, or one semantic segmenter, or one classifier; or, with ``words``, 1 to 5 models
+    that find what phrases name. ``segmenter`` turns boxes into
     masks and ``pose`` places keypoints in them, where named. ``options`` are values for the fields of a model's
     options, by its id. ``classes`` says what a model's names are called in the project; None leaves them out.
     A name that is missing there stays what it is where ``unknown`` is "add", or is left out where it is "drop".
@@ -49,10 +51,12 @@ class Recipe:
     fusion: Fusion = Fusion()
     policy: Policy = "append"
     same: float = SAME_FOUND
+    words: tuple[Word, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         options = {key: dict(values) for key, values in self.options.items()}
-        return {**asdict(self), "options": options, "classes": dict(self.classes)}
+        words = [word.to_json() for word in self.words]
+        return {**asdict(self), "options": options, "classes": dict(self.classes), "words": words}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Recipe:
@@ -76,6 +80,7 @@ class Recipe:
                 fusion=Fusion(**{**fusion, "weights": tuple(fusion.get("weights") or ())}),
                 policy=policy_of(str(data.get("policy", "append"))),
                 same=float(data.get("same", SAME_FOUND)),
+                words=read_words(data.get("words") or ()),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             if isinstance(error, BadInput):
@@ -97,9 +102,12 @@ def check(studio: Studio, recipe: Recipe) -> None:
         raise BadInput("A model is chosen twice. Choose different ones.")
     cards = [studio.registry.card(name) for name in recipe.models]
     for card in cards:
-        if not set(card.roles) & set(FINDS):
+        if recipe.words and "text-detector" not in card.roles:
+            raise BadInput(f"{card.title} reads no words. Choose a model that does.")
+        if not recipe.words and not set(card.roles) & set(FINDS):
             raise BadInput(f"{card.title} does not find things by itself. Choose a detector.")
-    if len(cards) > 1 and any("detector" not in card.roles for card in cards):
+    boxes = all({"detector", "text-detector"} & set(card.roles) for card in cards)
+    if len(cards) > 1 and not boxes:
         raise BadInput(
             "An ensemble is of detectors. A model that gives every pixel or the whole image a class works alone."
         )
@@ -112,7 +120,7 @@ def check(studio: Studio, recipe: Recipe) -> None:
     for name, role, what in ((recipe.segmenter, "segmenter", "masks"), (recipe.pose, "pose", "keypoints")):
         if name and role not in studio.registry.card(name).roles:
             raise BadInput(f"{studio.registry.card(name).title} makes no {what}. Choose another one.")
-    if (recipe.segmenter or recipe.pose) and not all("detector" in card.roles for card in cards):
+    if (recipe.segmenter or recipe.pose) and not boxes:
         raise BadInput("Masks and keypoints are made from boxes. Choose a model that finds boxes.")
     for model_id in recipe.options:
         options_of(studio.registry.card(model_id), recipe)
@@ -141,11 +149,15 @@ def find(
 ) -> list[list[Detection]]:
     """Return what the recipe's models find on images, best first, named as the project names it.
 
-    What a classifier says of an image comes as a detection of the whole of it.
+    What words find is named by its phrase still, so that each phrase's threshold can be moved afterwards. What a
+    classifier says of an image comes as a detection of the whole of it.
     """
     members = []
     for model_id in recipe.models:
         found = _found(studio, studio.registry.card(model_id), recipe, pictures, floor, turn)
+        if recipe.words:
+            members.append([sorted_out(each, recipe.words, recipe.threshold) for each in found])
+            continue
         members.append([[d for d in map(partial(_named, recipe), each) if d is not None] for each in found])
     if len(members) == 1:
         together = members[0]
@@ -196,11 +208,11 @@ def annotations(recipe: Recipe, studio: Studio, detections: Sequence[Detection])
         model="+".join(card.id for card in cards),
         model_version="+".join(card.version for card in cards),
     )
-    return [
-        Annotation(d.name, Label() if tags else _shape(d, recipe), score=d.score, **made)
-        for d in detections
-        if d.score >= recipe.threshold
-    ]
+    if recipe.words:
+        sure = reaching(detections, recipe.words, recipe.threshold)
+    else:
+        sure = [d for d in detections if d.score >= recipe.threshold]
+    return [Annotation(d.name, Label() if tags else _shape(d, recipe), score=d.score, **made) for d in sure]
 
 
 def _shape(detection: Detection, recipe: Recipe) -> Shape:
@@ -222,7 +234,10 @@ class Prediction:
     def annotate(
         self, records: Sequence[ImageRecord], pictures: Sequence[np.ndarray]
     ) -> list[list[Annotation]]:
-        found = find(self._studio, self._recipe, pictures, floor=max(self._recipe.threshold, 1e-6))
+        recipe = self._recipe
+        limits = [w.threshold for w in recipe.words if w.threshold is not None]
+        floor = max(min([recipe.threshold, *limits]), 1e-6)
+        found = find(self._studio, recipe, pictures, floor=floor)
         return [annotations(self._recipe, self._studio, each) for each in found]
 
 
@@ -245,6 +260,8 @@ def _found(
     def run(work: Callable[[Any], Any]) -> Any:
         return studio.pool.run(card.id, work, turn=turn, options=options_of(card, recipe))
 
+    if recipe.words:
+        return _read_for(run, recipe, pictures, floor)
     if "semantic" in card.roles:
         names, numbers = run(lambda model: (model.names, model.classify_pixels(pictures)))
         return [_regions(names, each) for each in numbers]
@@ -261,6 +278,20 @@ def _found(
         return run(lambda model: model.detect(tiles, floor=floor))
 
     return [detect_in_tiles(detect, picture, recipe.tiling) for picture in pictures]
+
+
+def _read_for(
+    run: Callable[[Callable[[Any], Any]], Any], recipe: Recipe, pictures: Sequence[np.ndarray], floor: float
+) -> list[list[Detection]]:
+    """Return what the recipe's phrases find, each named by its phrase."""
+    phrases = [word.phrase for word in recipe.words]
+
+    def read(images: Sequence[np.ndarray]) -> list[list[Detection]]:
+        return run(lambda model: model.detect_text(images, phrases, floor=floor))
+
+    if recipe.tiling is None:
+        return read(pictures)
+    return [detect_in_tiles(read, picture, recipe.tiling) for picture in pictures]
 
 
 def _whole(picture: np.ndarray) -> Box:
