@@ -242,6 +242,28 @@ class Embedder(Protocol):
         ...
 
 
+@dataclass(frozen=True)
+class Place:
+    """Something that a text speaks of, and where it is in the image: a box, points, or an outline (in pixels).
+
+    ``span`` says where its phrase stands in the text, as start and end; both the same where it does not stand there.
+    """
+
+    phrase: str
+    box: Box | None = None
+    points: tuple[tuple[float, float], ...] = ()
+    outline: tuple[tuple[float, float], ...] = ()
+    span: tuple[int, int] = (0, 0)
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What a model wrote, as people read it, and the places that it speaks of."""
+
+    text: str
+    places: tuple[Place, ...] = ()
+
+
 @runtime_checkable
 class Answerer(Protocol):
     """Answers questions about an image in words."""
