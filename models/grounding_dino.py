@@ -8,7 +8,7 @@ tokens, so that an answer is one of the phrases, whole.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 
 from models._demo import demo_cards
+from models._hub import architecture, hub_card
 from models._images import check_image
 from models._precision import bfloat16_helps
 from models._zero_shot import load_parts
-from studio.adapters import Card, Detection, Download
+from studio.adapters import Card, Detection, Download, HubKind
 from studio.annotations import Box
 from studio.errors import BadInput
 
@@ -264,6 +265,16 @@ TINY = _card(
     "Finds what phrases name, several phrases at once.",
 )
 
+
+def examine(hub_id: str, config: Mapping[str, Any]) -> str | None:
+    known = ("GroundingDinoForObjectDetection", "MMGroundingDinoForObjectDetection")
+    return "words" if architecture(config) in known else None
+
+
+def describe(variant: str, size: int) -> Card:
+    return hub_card(TINY, size, "vocab.txt")
+
+
 CARDS = [
     TINY,
     _card(
@@ -284,3 +295,4 @@ CARDS = [
     ),
     *demo_cards("grounding_dino", TINY, title="Demo Grounding DINO"),
 ]
+HUB = [HubKind("grounding-dino", "detection by words (Grounding DINO)", examine, describe)]

@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
 from models._demo import demo_cards
+from models._hub import architecture, hub_card
 from models._owl import Seen, check, cut, digest, found, query, read_map, shrunk, unit
 from models._precision import bfloat16_helps, precision
 from models._zero_shot import load_parts
-from studio.adapters import Card, Detection, Download, Example
+from studio.adapters import Card, Detection, Download, Example, HubKind
 from studio.errors import BadInput
 
 PATCHES = 16_384  # patches that go through the network together: four images of OWLv2 base
@@ -263,6 +264,15 @@ OWLV2_BASE = _card(
     "Finds what a phrase names, or what is like an example.",
 )
 
+
+def examine(hub_id: str, config: Mapping[str, Any]) -> str | None:
+    return "owl" if architecture(config) in ("Owlv2ForObjectDetection", "OwlViTForObjectDetection") else None
+
+
+def describe(variant: str, size: int) -> Card:
+    return hub_card(OWLV2_BASE, size, "merges.txt")
+
+
 CARDS = [
     OWLV2_BASE,
     _card(
@@ -283,3 +293,4 @@ CARDS = [
     ),
     *demo_cards("owlv2", OWLV2_BASE, title="Demo OWLv2"),
 ]
+HUB = [HubKind("owl", "detection by words or an example (OWL)", examine, describe)]

@@ -6,16 +6,19 @@ SegFormer: Simple and Efficient Design for Semantic Segmentation with Transforme
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from models._demo import demo_cards
+from models._hub import architecture, hub_card, is_one_of
 from models._images import batches, check_image
+from models._names import class_names
 from models._pixels import best_classes
 from models._precision import bfloat16_helps, precision
-from studio.adapters import Card, Download, NoOptions
+from studio.adapters import Card, Download, HubKind, NoOptions
 
 BATCH = 8  # images that go through the network together
 
@@ -33,8 +36,7 @@ class PixelClassifier:
         self._processor = processor
         self._device = torch.device(device)
         self._bf16 = bfloat16_helps(self._device)
-        labels = model.config.id2label
-        self.names = tuple(str(labels[i]) for i in range(len(labels)))
+        self.names = class_names(model.config)
 
     def classify_pixels(self, images: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Return for each image its class numbers, uint16 of shape (height, width).
@@ -69,10 +71,12 @@ def load(folder: str | None, device: str, options: NoOptions) -> PixelClassifier
     import transformers
 
     model = transformers.AutoModelForSemanticSegmentation.from_pretrained(
-        folder, dtype=torch.float32, local_files_only=True
+        folder, dtype=torch.float32, local_files_only=True, trust_remote_code=False
     )
     model.requires_grad_(False)
-    processor = transformers.AutoImageProcessor.from_pretrained(folder, local_files_only=True)
+    processor = transformers.AutoImageProcessor.from_pretrained(
+        folder, local_files_only=True, trust_remote_code=False
+    )
     return PixelClassifier(model, processor, device)
 
 
@@ -112,6 +116,16 @@ def _upernet(size: str, download: int, memory: int, rank: int, note: str) -> Car
     )
 
 
+def examine(hub_id: str, config: Mapping[str, Any]) -> str | None:
+    found = architecture(config)
+    return "pixels" if is_one_of(found, "MODEL_FOR_SEMANTIC_SEGMENTATION_MAPPING_NAMES") else None
+
+
+def describe(variant: str, size: int) -> Card:
+    card = replace(B0, family="semantic segmentation", note="A class for every pixel.")
+    return hub_card(card, size)
+
+
 FILES = ("*.json", "model*.safetensors")
 B0 = _segformer(
     "b0", 512, 15_100_000, 300_000_000, 20, "main", "150 classes of indoor and outdoor scenes; the quickest."
@@ -126,3 +140,4 @@ CARDS = [
     _segformer("b5", 640, 339_000_000, 1_300_000_000, 24, "refs/pr/3", "150 classes; the finest, slow."),
     *demo_cards("segformer", B0, title="Demo SegFormer"),
 ]
+HUB = [HubKind("semantic-segmentation", "semantic segmentation", examine, describe)]

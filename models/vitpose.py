@@ -6,15 +6,18 @@ After Xu et al., ViTPose: Simple Vision Transformer Baselines for Human Pose Est
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from models._demo import demo_cards
+from models._hub import architecture, hub_card
 from models._images import check_image
+from models._names import class_names
 from models._precision import bfloat16_helps, precision
-from studio.adapters import Card, Download, NoOptions
+from studio.adapters import Card, Download, HubKind, NoOptions
 from studio.annotations import Box, Keypoints
 
 BATCH = 32  # boxes that go through the network together
@@ -36,8 +39,7 @@ class BoxPoser:
         self._device = torch.device(device)
         self._bf16 = bfloat16_helps(self._device)
         self._experts = int(getattr(model.config.backbone_config, "num_experts", 1))
-        labels = model.config.id2label
-        self.keypoint_names = tuple(str(labels[i]) for i in range(len(labels)))
+        self.keypoint_names = class_names(model.config)
 
     def estimate(self, image: np.ndarray, boxes: Sequence[Box]) -> list[tuple[Keypoints, tuple[float, ...]]]:
         """Return for each box its keypoints, and the height of each one's peak, 0 to 1.
@@ -121,6 +123,14 @@ def _card(name: str, title: str, download: int, memory: int, rank: int, note: st
     )
 
 
+def examine(hub_id: str, config: Mapping[str, Any]) -> str | None:
+    return "pose" if architecture(config) == "VitPoseForPoseEstimation" else None
+
+
+def describe(variant: str, size: int) -> Card:
+    return hub_card(replace(BASE, note="The keypoints of what is in a box."), size)
+
+
 BASE = _card(
     "base-simple",
     "ViTPose base",
@@ -137,3 +147,4 @@ CARDS = [
     _card("plus-base", "ViTPose+ base", 502_000_000, 900_000_000, 12, "The finest; the 17 joints of people."),
     *demo_cards("vitpose", BASE, title="Demo ViTPose"),
 ]
+HUB = [HubKind("pose-estimation", "pose estimation (ViTPose)", examine, describe)]

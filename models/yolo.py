@@ -1,33 +1,21 @@
-"""YOLO11: the things of a fixed list of classes, found in one look, through the ultralytics package.
+"""YOLO11 and YOLO26: things, masks, joints and whole pictures of a fixed list of classes, in one look.
 
-Pixels, overlaps and masks are treated as ultralytics' own predictor treats a single picture (Jocher and Qiu,
-Ultralytics YOLO11, 2024), so that the same weights give the same boxes. The package is AGPL-3.0.
+By the ultralytics package. Pixels, overlaps and masks are treated as ultralytics' own predictor treats a single
+picture (Jocher and Qiu, Ultralytics YOLO11, 2024, and YOLO26, 2026), so that the same weights give the same boxes.
+The package is AGPL-3.0.
 """
 
 from __future__ import annotations
 
-import math
-from collections import defaultdict
-from collections.abc import Sequence
-from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from models._demo import demo_cards
-from models._images import check_image
-from studio.adapters import Card, Detection, Download
-from studio.annotations import Box, Mask
-from studio.errors import BadInput
+from studio.adapters import Card, Download
 
-OVERLAP = 0.7  # boxes of one class that overlap more than this are one thing
-MOST = 300  # detections of one image
-BATCH = 16  # images that go through the network at once
-MASK_PIXELS = 32_000_000  # of masks drawn at once; at full size those of a large photograph take gigabytes
-PATIENCE = 60.0  # seconds an image; past it ultralytics drops what it has not yet looked through
+LICENCE = "AGPL-3.0"
 
 
 @dataclass(frozen=True)
@@ -48,165 +36,90 @@ class YoloOptions:
     )
 
 
-class YoloDetector:
-    """A detector over a network of ultralytics; one that segments gives every detection its mask.
-
-    On a graphics card the network computes in float16 and its head, which places the boxes, in float32.
-    What is found in an image does not depend on the others of its batch.
-    """
-
-    def __init__(
-        self,
-        network: Any,
-        names: Sequence[str],
-        side: int,
-        device: str = "cpu",
-        *,
-        full_precision: bool = False,
-    ) -> None:
-        import torch
-
-        from models._yolo.package import ultralytics
-
-        self.names = tuple(names)
-        self._device = torch.device(device)
-        self._halves = self._device.type == "cuda" and not full_precision
-        self._network = network.to(device).eval().requires_grad_(False)
-        if self._device.type != "mps":  # a sixth faster on a processor
-            self._network.to(memory_format=torch.channels_last)
-        head = self._network.model[-1]
-        head.forward = partial(_in_float32, self._device.type, head.forward)
-        self._package = ultralytics()
-        self._stride = int(network.stride.max())
-        self._side = math.ceil(side / self._stride) * self._stride
-
-    def detect(self, images: Sequence[np.ndarray], *, floor: float = 0.05) -> list[list[Detection]]:
-        """Return the detections of each image, best first. Raises BadInput where one is not uint8 (h, w, 3)."""
-        import torch
-
-        if not 0 <= floor <= 1:
-            raise BadInput(f"A detector's floor must be between 0 and 1; got {floor:g}.")
-        alike: dict[tuple[int, ...], list[tuple[int, np.ndarray]]] = defaultdict(list)
-        for number, image in enumerate(images):
-            pixels = self._letterboxed(image)
-            alike[pixels.shape].append((number, pixels))
-        found: list[list[Detection]] = [[] for _ in images]
-        with torch.inference_mode():
-            for batch in (same[i : i + BATCH] for same in alike.values() for i in range(0, len(same), BATCH)):
-                rows, prototypes = self._look(np.stack([pixels for _, pixels in batch]), floor)
-                for place, (number, pixels) in enumerate(batch):
-                    maps = None if prototypes is None else prototypes[place]
-                    found[number] = self._read(rows[place], maps, pixels.shape, images[number].shape)
-        return found
-
-    def _letterboxed(self, image: np.ndarray) -> np.ndarray:
-        """Return the image in the network's size, padded with grey to whole strides."""
-        check_image(image)
-        letterbox = self._package.data.augment.LetterBox(self._side, auto=True, stride=self._stride)
-        return letterbox(image=np.ascontiguousarray(image))
-
-    def _look(self, pixels: np.ndarray, floor: float) -> tuple[list[Any], Any]:
-        """Return for each image its rows x0, y0, x1, y1, score, class, … and the prototypes of masks, or None."""
-        import torch
-
-        batch = torch.from_numpy(pixels).to(self._device).permute(0, 3, 1, 2)
-        with self._precision():
-            answer = self._network(batch.float().div_(255))[0]
-        predictions, prototypes = answer if isinstance(answer, tuple) else (answer, None)
-        rows = self._package.utils.nms.non_max_suppression(
-            predictions,
-            float(np.nextafter(np.float32(floor), np.float32(0))),  # it keeps what is above, not what is at
-            OVERLAP,
-            max_det=MOST,
-            nc=len(self.names),
-            max_time_img=PATIENCE,
-        )
-        return rows, prototypes
-
-    def _read(
-        self, rows: Any, prototypes: Any, seen: tuple[int, ...], shape: tuple[int, ...]
-    ) -> list[Detection]:
-        """Turn the rows of an image into detections in its own pixels; ``seen`` is the size the network saw."""
-        ops = self._package.utils.ops
-        rows[:, :4] = ops.scale_boxes(seen[:2], rows[:, :4], shape)
-        masks: list[Mask | None] = [None] * len(rows)
-        if prototypes is not None:
-            step = max(1, MASK_PIXELS // (shape[0] * shape[1]))
-            for i in range(0, len(rows), step):
-                some = rows[i : i + step]
-                drawn = ops.process_mask_native(prototypes, some[:, 6:], some[:, :4], shape[:2])
-                masks[i : i + step] = [Mask.from_array(mask) for mask in drawn.cpu().numpy()]
-        found = []
-        for (*corners, score, number), mask in zip(rows[:, :6].tolist(), masks, strict=True):
-            box = Box(*corners)
-            if box.area and (mask is None or mask.area):
-                found.append(Detection(self.names[int(number)], score, box, mask))
-        return found
-
-    def _precision(self) -> AbstractContextManager[Any]:
-        import torch
-
-        return torch.autocast(self._device.type, dtype=torch.float16) if self._halves else nullcontext()
-
-
-def _in_float32(device: str, forward: Any, maps: list[Any]) -> Any:
-    """Run a head on float32: in 16 bits a box's corner is good to a quarter of a pixel at best."""
-    import torch
-
-    with torch.autocast(device, enabled=False):
-        return forward([each.float() for each in maps])
-
-
-def load_yolo(folder: str | None, device: str, options: YoloOptions, file: str | None = None) -> YoloDetector:
+def load_yolo(folder: str | None, device: str, options: YoloOptions, file: str | None = None) -> Any:
     """Load ``file``, a pickle of ultralytics in the folder; without it, config.json and model.safetensors."""
     from models._yolo import checkpoint
+    from models._yolo.classifier import YoloClassifier
+    from models._yolo.detector import YoloDetector
 
     read = checkpoint.read(Path(folder or ""), file)
     network = checkpoint.build(read)
-    side = options.side or read.side
-    return YoloDetector(network, read.names, side, device, full_precision=options.full_precision)
+    side, exact = options.side or read.side, options.full_precision
+    if read.task == "classify":
+        return YoloClassifier(network, read.names, side, device, full_precision=exact)
+    return YoloDetector(network, read.names, side, device, keypoints=read.keypoints, full_precision=exact)
 
 
-# Size: parameters in millions of the detecting and the segmenting network, bytes of their files, rank, note.
-SIZES = (
-    ("n", 2.6, 2.9, 5_614_000, 6_183_000, 40, "The quickest; good on a processor."),
-    ("s", 9.4, 10.1, 19_314_000, 20_669_000, 41, "Finds more than n, at about twice its time."),
-    ("m", 20.1, 22.4, 40_684_000, 45_400_000, 42, "Best with a graphics card."),
-    ("l", 25.3, 27.6, 51_387_000, 56_097_000, 43, "A little finer than m."),
-    ("x", 56.9, 62.1, 114_636_000, 125_091_000, 44, "The finest and slowest of YOLO11."),
+@dataclass(frozen=True)
+class Work:
+    """What networks of a family do: the end of their names, what their title adds, their role, and what they know."""
+
+    suffix: str
+    title: str
+    role: str
+    knows: str
+    rank: int
+
+
+BOXES = Work("", "", "detector", "Knows the 80 classes of COCO.", 40)
+MASKS = Work("-seg", " with masks", "detector", "Knows the 80 classes of COCO.", 60)
+JOINTS = Work("-pose", " with joints", "detector", "Knows people and their 17 joints.", 80)
+WHOLE = Work("-cls", " classification", "classifier", "Knows the 1000 classes of ImageNet.", 40)
+SHARED = "AGPL-3.0: who offers it to others over a network owes them the source too."
+NOTES = (
+    ("n", "The quickest; good on a processor."),
+    ("s", "Finds more than n, at about twice its time."),
+    ("m", "Best with a graphics card."),
+    ("l", "A little finer than m."),
+    ("x", "The finest and slowest of the family."),
 )
-SHARED = (
-    "Knows the 80 classes of COCO. AGPL-3.0: who offers it to others over a network owes them the source too."
+# Thousands of parameters of the networks n, s, m, l and x. A file holds two bytes for each, and some more.
+FAMILIES = (
+    ("11", BOXES, (2_624, 9_458, 20_114, 25_372, 56_966), 10),
+    ("11", MASKS, (2_876, 10_113, 22_420, 27_678, 62_094), 10),
+    ("11", JOINTS, (2_909, 9_949, 20_973, 26_231, 58_890), 10),
+    ("11", WHOLE, (2_812, 6_724, 11_634, 14_116, 29_637), 10),
+    ("26", BOXES, (2_572, 10_010, 21_896, 26_300, 58_993), 0),
+    ("26", MASKS, (3_126, 11_506, 27_112, 31_516, 70_694), 0),
+    ("26", JOINTS, (3_748, 11_870, 24_344, 28_748, 62_914), 0),
+    ("26", WHOLE, (2_812, 6_724, 11_634, 14_116, 29_637), 0),
 )
 
 
-def _card(size: str, millions: float, download: int, rank: int, note: str, segments: bool) -> Card:
-    name = f"yolo11{size}{'-seg' if segments else ''}"
+def _card(family: str, work: Work, place: int, thousands: int, later: int) -> Card:
+    size, note = NOTES[place]
+    name = f"yolo{family}{size}{work.suffix}"
     return Card(
         id=name,
-        title=f"YOLO11{size}{' with masks' if segments else ''}",
-        family="YOLO11",
-        roles=("detector",),
+        title=f"YOLO{family}{size}{work.title}",
+        family=f"YOLO{family}",
+        roles=(work.role,),
         prompts=(),
-        licence="AGPL-3.0",
+        licence=LICENCE,
         load=partial(load_yolo, file=f"{name}.pt"),
-        memory_bytes=300_000_000 + int(millions * 20_000_000),
-        version="11",
-        download=Download("Ultralytics/YOLO11", download, patterns=(f"{name}.pt",)),
+        memory_bytes=300_000_000 + thousands * 20_000,
+        version=family,
+        download=Download(f"Ultralytics/YOLO{family}", 350_000 + 2_015 * thousands, patterns=(f"{name}.pt",)),
         options=YoloOptions,
         packages=("ultralytics-opencv-headless",),
-        note=f"{note} {SHARED}",
-        rank=rank + 10 * segments,
+        note=f"{note} {work.knows} {SHARED}",
+        rank=work.rank + later + place,
     )
 
 
-DETECTORS = [_card(size, boxes, n, rank, note, False) for size, boxes, _, n, _, rank, note in SIZES]
-SEGMENTERS = [_card(size, masks, n, rank, note, True) for size, _, masks, _, n, rank, note in SIZES]
 CARDS = [
-    *DETECTORS,
-    *SEGMENTERS,
-    *demo_cards("yolo-detect", DETECTORS[0], title="Demo YOLO11n", licence="AGPL-3.0", load=load_yolo),
+    _card(family, work, place, thousands, later)
+    for family, work, sizes, later in FAMILIES
+    for place, thousands in enumerate(sizes)
+]
+_BY_ID = {card.id: card for card in CARDS}
+CARDS += [
+    *demo_cards("yolo-detect", _BY_ID["yolo11n"], title="Demo YOLO11n", licence=LICENCE, load=load_yolo),
     *demo_cards(
-        "yolo-segment", SEGMENTERS[0], title="Demo YOLO11n with masks", licence="AGPL-3.0", load=load_yolo
+        "yolo-segment",
+        _BY_ID["yolo11n-seg"],
+        title="Demo YOLO11n with masks",
+        licence=LICENCE,
+        load=load_yolo,
     ),
 ]

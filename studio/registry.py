@@ -14,7 +14,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from studio.adapters import PROTOCOLS, Card, CheckpointKind, Role
+from studio.adapters import PROTOCOLS, Card, CheckpointKind, HubKind, Role
 from studio.errors import unknown
 
 ENTRY_POINTS = "studio.models"
@@ -30,13 +30,15 @@ def user_folder() -> Path:
 class Registry:
     """Cards by id. ``failures`` says why a file, or one card of it, is not among them.
 
-    ``kinds`` are the kinds of checkpoint files that people may add, by id.
+    ``kinds`` are the kinds of checkpoint files that people may add, and ``hub_kinds`` those of models on the hub,
+    by id.
     """
 
     def __init__(self, cards: Iterable[Card] = ()) -> None:
         self._cards: dict[str, Card] = {}
         self.failures: dict[str, str] = {}
         self.kinds: dict[str, CheckpointKind] = {}
+        self.hub_kinds: dict[str, HubKind] = {}
         for card in cards:
             self.add(card)
 
@@ -49,9 +51,9 @@ class Registry:
     ) -> Registry:
         """Find cards: the packages first, then entry points, then the files of ``folder`` (the user's own).
 
-        Each module offers a list ``CARDS``, and may offer a list ``CHECKPOINTS`` of CheckpointKind. One that
-        does not import is listed in ``failures`` and left out;
-        of cards with the same id the first is kept.
+        Each module offers a list ``CARDS``, and may offer a list ``CHECKPOINTS`` of CheckpointKind and one ``HUB``
+        of HubKind. One that does not import is listed in ``failures`` and left out; of cards with the same id the
+        first is kept.
         """
         registry = cls()
         for package in packages:
@@ -136,7 +138,7 @@ class Registry:
                 )
                 return
             cards = list(found.CARDS if isinstance(found, ModuleType) else found)
-            kinds = list(getattr(found, "CHECKPOINTS", ()))
+            kinds = [*getattr(found, "CHECKPOINTS", ()), *getattr(found, "HUB", ())]
         except (Exception, SystemExit) as error:
             self.failures[origin] = _reason(error)
             return
@@ -145,9 +147,11 @@ class Registry:
         for kind in kinds:
             if isinstance(kind, CheckpointKind):
                 self.kinds.setdefault(kind.id, kind)
+            elif isinstance(kind, HubKind):
+                self.hub_kinds.setdefault(kind.id, kind)
             else:
-                self.failures[f"{origin}: CHECKPOINTS"] = (
-                    f"it holds a {type(kind).__name__}, not a CheckpointKind"
+                self.failures[f"{origin}: CHECKPOINTS, HUB"] = (
+                    f"they hold a {type(kind).__name__}, neither a CheckpointKind nor a HubKind"
                 )
 
 

@@ -12,6 +12,7 @@ from studio.continuations import Continuations
 from studio.embeddings import EmbeddingCache
 from studio.errors import NotAllowed, NotFound
 from studio.hub import Hub
+from studio.hub.added import HubModels
 from studio.pool import Pool
 from studio.project import ImageRecord, Store
 from studio.registry import Registry
@@ -40,6 +41,8 @@ class Studio:
         )
         self.checkpoints.offer()
         self.hub = hub or Hub()
+        self.hub_models = HubModels(self.settings.data / "hub-models", self.registry, self.hub)
+        self.hub_models.offer()
         self.continuations = Continuations()
         self._pool = pool
 

@@ -15,6 +15,7 @@ from studio.errors import StudioError
 from studio.studio import Studio
 from tabs._checkpoints import own_checkpoints
 from tabs._gated import Access
+from tabs._hub_models import added_models
 from tabs._work import QUIET
 
 TITLE = "Models"
@@ -28,6 +29,7 @@ GIVES: dict[Role, str] = {
     "text-detector": "boxes from words",
     "example-detector": "boxes from an example",
     "semantic": "a class for every pixel",
+    "classifier": "a class for the whole picture",
     "pose": "keypoints in a box",
     "matter": "alpha from a trimap",
     "embedder": "pictures ranked by words",
@@ -75,6 +77,7 @@ def build(studio: Studio, shared: Shared) -> ModelsTab:
 
     def show() -> tuple:
         studio.checkpoints.offer()  # one may have been added at the command line meanwhile
+        studio.hub_models.offer()
         here = studio.pool.loaded()
         choices = [(m.title, m.id) for m in here]
         return (
@@ -99,7 +102,7 @@ def build(studio: Studio, shared: Shared) -> ModelsTab:
     shown = [table, loaded, which, events]
     refresh.click(show, None, shown, **QUIET)
     unload.click(leave, which, shown, **QUIET)
-    own = own_checkpoints(studio, show, shown)
+    panels = [added_models(studio, show, shown), own_checkpoints(studio, show, shown)]
     with gr.Accordion("Gated models and your access token", open=False):
         access = Access(studio, "models-gated")
     built = ModelsTab()
@@ -107,8 +110,8 @@ def build(studio: Studio, shared: Shared) -> ModelsTab:
     def connect(_others: dict[str, Any]) -> None:
         built.tab.select(show, None, shown, **QUIET)
         built.tab.select(access.look_at_all, None, access.outputs, **QUIET)
-        if own:
-            built.tab.select(own[0], None, own[1], **QUIET)
+        for refresh_list, outputs in filter(None, panels):
+            built.tab.select(refresh_list, None, outputs, **QUIET)
 
     built.connect = connect
     return built

@@ -16,7 +16,12 @@ from typing import Any
 from models._yolo.package import ultralytics
 from studio.errors import BadInput
 
+TASKS = {"": "detect", "-seg": "segment", "-pose": "pose", "-cls": "classify"}
+# Parts that only training needs: some versions of ultralytics save them, others do not.
+TRAINING = re.compile(r"model\.\d+\.(flow_model|(one2one_)?cv4_sigma|proto\.semseg)\.")
+MOST_KEYPOINTS = 1_000
 SIDE = 640  # what ultralytics takes where a checkpoint does not say
+SIDE_OF_WHOLE = 224  # and of one that says what a whole picture shows
 MOST_CLASSES = 10_000
 
 # What a checkpoint of ultralytics may name. Its network is a pickled object made of the first two; the others
@@ -24,6 +29,7 @@ MOST_CLASSES = 10_000
 NAMED = re.compile(
     r"torch\.nn\.modules\.\w+\.\w+"
     r"|ultralytics\.(nn|utils|yolo)\.[\w.]+"
+    r"|torchvision\.transforms\.(transforms|functional)\.\w+"  # how a classifier wants its pictures
     r"|numpy\.(dtype|_?core\.multiarray\.scalar)"
     r"|pathlib\.(_local\.)?(Posix|Windows|PurePosix|PureWindows)?Path"
     r"|builtins\.getattr"
@@ -44,12 +50,32 @@ _allowing = threading.Lock()  # which names torch allows is one list for the who
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A network's description and weights. ``architecture`` is the name of one of ultralytics' own files."""
+    """A network's description and weights. ``architecture`` is the name of one of ultralytics' own files.
+
+    ``keypoints`` are how many each thing has and how many numbers each, of a network for poses.
+    """
 
     architecture: str
     names: tuple[str, ...]
     side: int
     tensors: Mapping[str, Any]
+    keypoints: tuple[int, int] | None = None
+
+    @property
+    def task(self) -> str:
+        """Return what the network does: "detect", "segment", "pose" or "classify"."""
+        return TASKS[_parts(self.architecture)[2]]
+
+
+def _parts(architecture: str) -> tuple[str, str, str]:
+    """Return the family, the size and what the network does, from a name. Raises BadInput for one of no family here."""
+    known = re.fullmatch(r"yolo(11|26)([nsmlx])(-seg|-pose|-cls)?\.yaml", str(architecture))
+    if known is None:
+        raise BadInput(
+            f"“{architecture}” is no YOLO11 or YOLO26; there is yolo11n.yaml to yolo11x.yaml, yolo26n.yaml to "
+            "yolo26x.yaml, and each with -seg, -pose or -cls."
+        )
+    return known[1], known[2], known[3] or ""
 
 
 class Husk:
@@ -78,7 +104,13 @@ def read_safetensors(folder: Path) -> Checkpoint:
     try:
         config = json.loads((folder / "config.json").read_text("utf-8"))
         tensors = load_file(folder / "model.safetensors")
-        return Checkpoint(config["architecture"], _names(config["names"]), _side(config["side"]), tensors)
+        return Checkpoint(
+            config["architecture"],
+            _names(config["names"]),
+            _side(config["side"]),
+            tensors,
+            _keypoints(config.get("keypoints")),
+        )
     except (OSError, ValueError, LookupError, TypeError, SafetensorError) as error:
         raise BadInput(
             f"The model in {folder.name} cannot be read: {type(error).__name__} {error}."
@@ -120,34 +152,48 @@ def build(checkpoint: Checkpoint) -> Any:
 
     Raises BadInput where the weights are not those of that network.
     """
-    network = blank(checkpoint.architecture, len(checkpoint.names))
+    network = blank(checkpoint.architecture, len(checkpoint.names), checkpoint.keypoints)
+    tensors = {name: tensor.float() for name, tensor in checkpoint.tensors.items()}
     try:
-        network.load_state_dict({name: tensor.float() for name, tensor in checkpoint.tensors.items()})
+        differing = network.load_state_dict(tensors, strict=False)
     except RuntimeError as error:
         reason = " ".join(str(error).split())[:300]
         raise BadInput(f"These are not the weights of {checkpoint.architecture}: {reason}") from None
+    wrong = [
+        name for name in (*differing.missing_keys, *differing.unexpected_keys) if not TRAINING.match(name)
+    ]
+    if wrong:
+        raise BadInput(
+            f"These are not the weights of {checkpoint.architecture}: {len(wrong)} differ, such as {wrong[0]}."
+        )
+    if hasattr(network.model[-1], "one2one_cv2"):
+        network.end2end = (
+            True  # of its two heads, the one with a box for each thing; fusing lets go of the other
+        )
     return network.eval().fuse(verbose=False)
 
 
-def blank(architecture: str, classes: int) -> Any:
+def blank(architecture: str, classes: int, keypoints: tuple[int, int] | None = None) -> Any:
     """Return a network of ultralytics' own description with random weights, ready to be trained.
 
-    Raises BadInput for a name that is none of YOLO11's.
+    Raises BadInput for a name that is of neither YOLO11 nor YOLO26.
     """
     import yaml
 
-    known = re.fullmatch(r"(yolo11)([nsmlx])(-seg)?\.yaml", str(architecture))
-    if known is None:
-        raise BadInput(
-            f"“{architecture}” is no YOLO11; there is yolo11n.yaml to yolo11x.yaml, and each with -seg."
-        )
+    family, scale, work = _parts(architecture)
     package = ultralytics()
-    family, scale, segments = known.groups()
-    folder = Path(package.__file__).parent / "cfg" / "models" / "11"
-    description = yaml.safe_load((folder / f"{family}{segments or ''}.yaml").read_text("utf-8"))
+    folder = Path(package.__file__).parent / "cfg" / "models" / family
+    description = yaml.safe_load((folder / f"yolo{family}{work}.yaml").read_text("utf-8"))
+    if keypoints:
+        description["kpt_shape"] = list(keypoints)
     tasks = package.nn.tasks
-    kind = tasks.SegmentationModel if segments else tasks.DetectionModel
-    return kind({**description, "scale": scale}, nc=classes, verbose=False)
+    kinds = {
+        "detect": tasks.DetectionModel,
+        "segment": tasks.SegmentationModel,
+        "pose": tasks.PoseModel,
+        "classify": tasks.ClassificationModel,
+    }
+    return kinds[TASKS[work]]({**description, "scale": scale}, nc=classes, verbose=False)
 
 
 @contextmanager
@@ -167,10 +213,32 @@ def _described(saved: dict[str, Any]) -> Checkpoint:
     """Return what matters of a checkpoint made of husks."""
     network = _state(saved.get("ema") or saved.get("model"))
     tensors = dict(_tensors(network, set()))
-    segments = any(".proto." in name for name in tensors)
-    architecture = f"yolo11{network['yaml']['scale']}{'-seg' if segments else ''}.yaml"
-    side = (saved.get("train_args") or {}).get("imgsz", SIDE)
-    return Checkpoint(architecture, _names(network["names"]), _side(side), tensors)
+    described = network["yaml"]
+    work = _work(tensors)
+    architecture = f"yolo{_family(described, tensors)}{described['scale']}{work}.yaml"
+    usual = SIDE_OF_WHOLE if work == "-cls" else SIDE
+    side = (saved.get("train_args") or {}).get("imgsz", usual)
+    keypoints = _keypoints(described["kpt_shape"]) if work == "-pose" else None
+    return Checkpoint(architecture, _names(network["names"]), _side(side), tensors, keypoints)
+
+
+def _work(tensors: Mapping[str, Any]) -> str:
+    """Return what a network does, as the end of its name, from the parts that it has."""
+    if any(".proto." in name for name in tensors):
+        return "-seg"
+    if any(re.match(r"model\.\d+\.cv4\.", name) for name in tensors):
+        return "-pose"
+    return "-cls" if any(name.endswith(".linear.weight") for name in tensors) else ""
+
+
+def _family(described: Mapping[str, Any], tensors: Mapping[str, Any]) -> str:
+    """Return which family a network is of: YOLO26 has a second head, of one box for each thing."""
+    if any(".one2one_" in name for name in tensors):
+        return "26"
+    named = re.match(
+        r"yolo(11|26)", str(described.get("yaml_file", "")).replace("\\", "/").rpartition("/")[2]
+    )
+    return named[1] if named else "11"
 
 
 def _state(husk: Any) -> dict[str, Any]:
@@ -207,3 +275,13 @@ def _names(saved: Any) -> tuple[str, ...]:
 def _side(saved: Any) -> int:
     side = max(saved, default=SIDE) if isinstance(saved, list | tuple) else saved
     return side if isinstance(side, int) and 32 <= side <= 4096 else SIDE
+
+
+def _keypoints(saved: Any) -> tuple[int, int] | None:
+    if saved is None:
+        return None
+    if isinstance(saved, list | tuple) and len(saved) == 2 and all(isinstance(n, int) for n in saved):
+        count, numbers = saved
+        if 0 < count <= MOST_KEYPOINTS and numbers in (2, 3):
+            return count, numbers
+    raise BadInput(f"A YOLO for poses needs the number of its keypoints; this one says {str(saved)[:60]}.")

@@ -47,6 +47,16 @@ def client(timeout: float) -> httpx.Client:
     return httpx.Client(timeout=timeout, follow_redirects=True, headers=headers)
 
 
+def token_kept_home(endpoint: str) -> Callable[[httpx.Request], None]:
+    """Return what takes the token out of a request not for the hub: redirects lead to stores of other people."""
+
+    def keep(request: httpx.Request) -> None:
+        if origin(str(request.url)) != origin(endpoint):
+            request.headers.pop("authorization", None)
+
+    return keep
+
+
 @dataclass(frozen=True)
 class File:
     """A file of a model as the hub lists it; ``etag`` is the digest of its content.
@@ -78,7 +88,7 @@ class Fetch:
     _client: httpx.Client = field(default_factory=lambda: client(5.0), repr=False)
 
     def run(self) -> None:
-        self._client.event_hooks = {"request": [self._keep_token_home]}
+        self._client.event_hooks = {"request": [token_kept_home(self.endpoint)]}
         with self._client, self._errors_for_the_person():
             commit, files = self._listing()
             self.repository.blobs.mkdir(parents=True, exist_ok=True)
@@ -94,11 +104,6 @@ class Fetch:
         mine = self.token and not self.download.addresses  # the token is the hub's affair alone
         return {"authorization": f"Bearer {self.token.secret}"} if mine else {}
 
-    def _keep_token_home(self, request: httpx.Request) -> None:
-        """Take the token out of a request that is not for the hub: redirects lead to stores of other people."""
-        if origin(str(request.url)) != origin(self.endpoint):
-            request.headers.pop("authorization", None)
-
     def _listing(self) -> tuple[str, list[File]]:
         """Ask which commit the revision is, and which of its files the card wants."""
         if self.download.addresses:
@@ -110,7 +115,7 @@ class Fetch:
         try:
             data = answer.json()
             commit = str(data["sha"])
-            files = [_file(s) for s in data["siblings"] if wanted(s["rfilename"], self.download)]
+            files = [read_file(s) for s in data["siblings"] if wanted(s["rfilename"], self.download)]
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise StudioError(f"{self.endpoint} did not answer with a list of files: {error}.") from error
         if not COMMIT.fullmatch(commit):
@@ -268,7 +273,7 @@ class Fetch:
             ) from error
 
 
-def _file(sibling: dict[str, Any]) -> File:
+def read_file(sibling: dict[str, Any]) -> File:
     """Read one entry of the hub's list. Raises ValueError where it is not sound."""
     name, large = str(sibling["rfilename"]), sibling.get("lfs") or {}
     etag = str(large.get("sha256") or sibling["blobId"])

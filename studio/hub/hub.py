@@ -15,10 +15,12 @@ from studio.adapters import Card
 from studio.devices import size_text
 from studio.errors import BadInput, Cancelled, NotFound, StudioError, Unreachable
 from studio.hub.cache import Repository, default_cache
+from studio.hub.ids import check_id
 from studio.hub.tokens import Gated, Token, Tokens, encrypted
 
 if TYPE_CHECKING:
     from studio.hub.fetch import Fetch
+    from studio.hub.inquiry import Inquiry
 
 State = Literal["ready", "absent", "no download"]
 
@@ -193,6 +195,29 @@ class Hub:
             if token and token.own and not error.known:
                 self.tokens.forget(person)  # it opens nothing: mistyped, expired or revoked
             raise
+
+    def inquire(self, hub_id: str, person: str = "") -> Inquiry:
+        """Ask what a model on the hub is, and fetch none of it but its config.json.
+
+        Raises BadInput where it cannot be used or the id is none, NotFound, Gated, and Unreachable.
+        """
+        from studio.hub import inquiry
+
+        hub_id = check_id(hub_id)
+        if self._offline or not self.reachable():
+            host = urlsplit(self.endpoint).hostname or self.endpoint
+            why = (
+                "Downloads are switched off here (HF_HUB_OFFLINE)"
+                if self._offline
+                else f"{host} does not answer"
+            )
+            raise Unreachable(
+                f"{why}, so nobody can say what {hub_id} is. Try again when there is a network."
+            )
+        given = _token()
+        shared = Token(given, own=False) if given else None
+        tokens = [token for token in (shared, self.tokens.of(person)) if token]
+        return inquiry.inquire(self.endpoint, hub_id, tokens or [None])
 
     def give_token(self, person: str, text: str) -> None:
         """Keep a person's access token, for gated models. Raises BadInput where it is none, or not safe to send."""

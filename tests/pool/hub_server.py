@@ -29,6 +29,10 @@ class FakeHubServer(LocalServer):
     ignore_ranges: bool = False
     spoil: bool = False
     gate: dict[str, int] | None = None  # by token the status it is answered with; others 401, as on the hub
+    open_listing: bool = (
+        False  # whether everybody may see what files there are, as of gated models on the hub
+    )
+    facts: dict = field(default_factory=dict)  # what else the listing says of the model
     elsewhere: str = ""  # where the weights lie
     heard: list[tuple[str, str]] = field(default_factory=list)  # path, and the authorization sent with it
     asked: list[str] = field(default_factory=list)
@@ -47,7 +51,7 @@ class FakeHubServer(LocalServer):
             if name.endswith(".safetensors"):
                 entry["lfs"] = {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data)}
             siblings.append(entry)
-        return {"id": self.hub_id, "sha": COMMIT, "gated": False, "siblings": siblings}
+        return {"id": self.hub_id, "sha": COMMIT, "gated": False, "siblings": siblings, **self.facts}
 
 
 def checkpoint_files(folder: Path) -> dict[str, bytes]:
@@ -72,7 +76,7 @@ def _handler(hub: FakeHubServer) -> type[BaseHTTPRequestHandler]:
             hub.asked.append(f"{path} {self.headers.get('range', '')}".strip())
             given = self.headers.get("authorization", "")
             hub.heard.append((path, given))
-            if hub.gate is not None:
+            if hub.gate is not None and not (hub.open_listing and path.startswith("/api/")):
                 status = hub.gate.get(given.removeprefix("Bearer "), 401)
                 if status != 200:
                     return self._answer(
@@ -80,7 +84,8 @@ def _handler(hub: FakeHubServer) -> type[BaseHTTPRequestHandler]:
                     )
             if hub.status is not None:
                 return self._answer(hub.status, b"no", {"x-error-code": hub.error_code})
-            if path == f"/api/models/{hub.hub_id}/revision/main" and query.get("blobs") == ["true"]:
+            listing = [f"/api/models/{hub.hub_id}/revision/{version}" for version in ("main", COMMIT)]
+            if path in listing and query.get("blobs") == ["true"]:
                 return self._answer(200, json.dumps(hub.listing()).encode())
             name = path.removeprefix(f"/{hub.hub_id}/resolve/{COMMIT}/")
             if name not in hub.files:

@@ -102,7 +102,7 @@ def test_a_request_for_anybody_else_is_stripped_of_the_token_by_us_too(hub, tmp_
     import httpx
 
     from studio.hub.cache import Repository
-    from studio.hub.fetch import Fetch
+    from studio.hub.fetch import Fetch, token_kept_home
 
     fetch = Fetch(
         CARD, CARD.download, "https://hub.example", Repository(tmp_path, CARD.download), print, lambda: False,
@@ -118,7 +118,7 @@ def test_a_request_for_anybody_else_is_stripped_of_the_token_by_us_too(hub, tmp_
         "https://hub.example:8443/a",
     ):
         request = httpx.Request("GET", url, headers=fetch._headers())
-        fetch._keep_token_home(request)
+        token_kept_home(fetch.endpoint)(request)
         kept[url] = "authorization" in request.headers
     assert [url for url, there in kept.items() if there] == [
         "https://hub.example/a",

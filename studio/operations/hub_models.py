@@ -1,0 +1,30 @@
+"""Models of the Hugging Face hub: added by their id, and removed, by whoever runs the studio."""
+
+from __future__ import annotations
+
+from studio.adapters import Card
+from studio.errors import NotFound
+from studio.operations.checkpoints import check_may_change, take_out
+from studio.studio import Studio
+
+
+def add(studio: Studio, person: str, hub_id: str) -> Card:
+    """Add a model by its id and return its card. Raises NotAllowed, and what ``HubModels.add`` does."""
+    check_may_change(studio, person)
+    return studio.hub_models.add(hub_id, person)
+
+
+def remove(studio: Studio, person: str, model_id: str) -> str:
+    """Forget an added model, out of the memory too, and return its title. Raises Conflict while it is in use.
+
+    Its files stay in the hub's cache, which other programs use as well.
+    """
+    check_may_change(studio, person)
+    if model_id not in [key for _, key in added(studio)]:
+        raise NotFound("This model is not here any more, or comes with the studio.")
+    return take_out(studio, model_id, studio.hub_models)
+
+
+def added(studio: Studio) -> list[tuple[str, str]]:
+    """Return title and id of the added models, the latest first."""
+    return [(each.hub_id, each.id) for each in studio.hub_models.read()]
