@@ -10,10 +10,10 @@ import numpy as np
 from pycocotools import mask as coco_mask
 
 from studio.adapters import Candidate
-from studio.annotations import Annotation, Box, Mask, Point, Polygon
-from studio.geometry import box_iou, mask_to_rle, shape_mask
+from studio.annotations import Annotation, Box, Mask, Point
+from studio.geometry import mask_to_rle
+from studio.operations._labelled import Labelled
 
-LABELLED = 0.5  # IoU from which a proposal is what somebody labelled already: outlines by hand are rough
 CRUMB = 0.02  # share of an object below which an island or a hole of it is an accident
 RIM = 0.01  # share of a crop's side within which a mask counts as cut off by its edge
 
@@ -162,30 +162,6 @@ class Sieve:
             if other < first + row:  # each pair once
                 self._alike[first + row].append(int(other))
                 self._alike[other].append(int(first + row))
-
-
-class Labelled:
-    """What is labelled on an image already, to tell new objects from."""
-
-    def __init__(self, annotations: Sequence[Annotation], height: int, width: int) -> None:
-        shapes = [a.shape for a in annotations]
-        self._boxes = [s for s in shapes if isinstance(s, Box)]
-        self._masks = [
-            mask_to_rle(shape_mask(s, height, width)) for s in shapes if isinstance(s, Mask | Polygon)
-        ]
-
-    def among(self, masks: Sequence[Mask]) -> list[int | None]:
-        """Return for each mask the number of the labelled object that it is, or None where it is a new one."""
-        if not masks or not (self._boxes or self._masks):
-            return [None] * len(masks)
-        overlaps = np.zeros((len(masks), len(self._masks) + len(self._boxes)))
-        if self._masks:
-            packed = [mask_to_rle(mask) for mask in masks]
-            overlaps[:, : len(self._masks)] = coco_mask.iou(packed, self._masks, [0] * len(self._masks))
-        if self._boxes:
-            boxes = [mask.box or Box(0, 0, 0, 0) for mask in masks]
-            overlaps[:, len(self._masks) :] = box_iou(boxes, self._boxes)
-        return [int(row.argmax()) if row.max() >= LABELLED else None for row in overlaps]
 
 
 def cut_off(box: Box, view: View, height: int, width: int) -> bool:

@@ -13,11 +13,12 @@ import numpy as np
 
 from studio import images
 from studio.adapters import BatchSegmenter, Candidate, Card, Detection, Embedding, Example
-from studio.annotations import Annotation, Box, Mask, Polygon, Prompt
+from studio.annotations import Annotation, Box, Mask, Prompt
 from studio.errors import BadInput, Cancelled, NotFound
 from studio.gate import Turn
-from studio.geometry import box_iou, mask_iou, shape_box, shape_mask
+from studio.geometry import shape_box
 from studio.operations import segment
+from studio.operations._labelled import Labelled
 from studio.operations.label import LONGEST_NAME, check_class_name
 from studio.project import Change, ImageRecord
 from studio.studio import Studio
@@ -28,7 +29,6 @@ MOST = 200  # findings kept, the surest: each may want a mask of its own
 MOST_PHRASES = 20
 MOST_EXAMPLES = 50
 AT_ONCE = 8  # boxes cut out in one turn of the gate, so that a click comes between
-LABELLED = 0.5  # IoU from which a finding is what somebody labelled already: outlines by hand are rough
 
 Told = Callable[[int, int, str], None]  # steps done, steps in all, what goes on now
 
@@ -382,24 +382,9 @@ def _draft(findings: Findings, item: Finding, person: str, class_name: str) -> A
 
 def _labelled(drafts: Sequence[Annotation], saved: Sequence[Annotation], image: ImageRecord) -> list[bool]:
     """Say of each draft whether an object of its class is labelled there already."""
-    known = {name: _Known(saved, name, image) for name in {d.class_name for d in drafts}}
-    return [known[d.class_name].has(d.shape) for d in drafts]
-
-
-class _Known:
-    """The objects of one class, to tell new ones from."""
-
-    def __init__(self, saved: Sequence[Annotation], class_name: str, image: ImageRecord) -> None:
-        size = (image.height, image.width)
-        shapes = [a.shape for a in saved if a.class_name == class_name]
-        self._masks = [shape_mask(s, *size) for s in shapes if isinstance(s, Mask | Polygon)]
-        self._drawn = [s for s in shapes if isinstance(s, Box)]
-        self._boxes = [box for s in shapes if (box := shape_box(s, size))]
-
-    def has(self, shape: Mask | Box) -> bool:
-        if isinstance(shape, Box):
-            overlaps = box_iou([shape], self._boxes)
-        else:
-            drawn = box_iou([shape.box], self._drawn)
-            overlaps = np.concatenate((mask_iou([shape], self._masks), drawn), axis=1)
-        return bool((overlaps >= LABELLED).any())
+    size = (image.height, image.width)
+    known = {
+        name: Labelled([a for a in saved if a.class_name == name], *size)
+        for name in {d.class_name for d in drafts}
+    }
+    return [known[d.class_name].among([d.shape])[0] is not None for d in drafts]

@@ -18,7 +18,8 @@ from studio.annotations import Annotation, Point, Prompt
 from studio.errors import BadInput, OutOfMemory
 from studio.gate import Turn
 from studio.operations import segment
-from studio.operations._proposals import Labelled, Proposal, Sieve, View
+from studio.operations._labelled import Labelled
+from studio.operations._proposals import Proposal, Sieve, View
 from studio.operations.label import check_class_name
 from studio.project import Applied, Change, ImageRecord
 from studio.studio import Studio
