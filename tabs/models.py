@@ -33,7 +33,8 @@ GIVES: dict[Role, str] = {
     "pose": "keypoints in a box",
     "matter": "alpha from a trimap",
     "embedder": "pictures ranked by words",
-    "answerer": "answers and captions",
+    "answerer": "answers to questions",
+    "describer": "captions, and whatever there is",
 }
 
 

@@ -1,13 +1,16 @@
-"""Stand-ins with behaviour: a segmenter that needs no weights and counts what it is asked."""
+"""Stand-ins with behaviour: a segmenter and a detector that need no weights and count what they are asked."""
 
 from __future__ import annotations
 
+import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
-from studio.adapters import Candidate, Card, Embedding
-from studio.annotations import Mask, Prompt
+from studio.adapters import Candidate, Card, Detection, Embedding
+from studio.annotations import Box, Mask, Prompt
+from studio.errors import BadInput
 
 
 @dataclass
@@ -64,3 +67,47 @@ def disc_card(segmenter: DiscSegmenter | None = None, card_id: str = "disc", **c
         rank=0,
     )
     return Card(**{**facts, **changes})
+
+
+@dataclass
+class BoxDetector:
+    """Finds the same boxes on every image, given as shares of its sides, surest first.
+
+    It counts what it is asked, takes ``seconds`` for an image, and fails on images whose width ``refuse`` names.
+    """
+
+    found: list[tuple[str, float, tuple[float, float, float, float]]] = field(
+        default_factory=lambda: [
+            ("apple", 0.9, (0.05, 0.1, 0.3, 0.5)),
+            ("pear", 0.6, (0.4, 0.4, 0.7, 0.9)),
+            ("apple", 0.35, (0.75, 0.05, 0.95, 0.3)),
+            ("pear", 0.1, (0.0, 0.7, 0.2, 1.0)),
+        ]
+    )
+    names: tuple[str, ...] = ("apple", "pear", "plum")
+    seconds: float = 0.0
+    refuse: frozenset[int] = frozenset()
+    asked: list[tuple[int, int]] = field(default_factory=list)
+
+    def detect(self, images: Sequence[np.ndarray], *, floor: float = 0.05) -> list[list[Detection]]:
+        return [self._on(image, floor) for image in images]
+
+    def _on(self, image: np.ndarray, floor: float) -> list[Detection]:
+        height, width = image.shape[:2]
+        self.asked.append((height, width))
+        time.sleep(self.seconds)
+        if width in self.refuse:
+            raise BadInput(f"An image {width} pixels wide is more than this model can bear.")
+        sides = np.array([width, height, width, height])
+        return [
+            Detection(name, score, Box(*(np.array(share) * sides)))
+            for name, score, share in self.found
+            if score >= floor
+        ]
+
+
+def box_card(detector: BoxDetector | None = None, card_id: str = "boxer", **changes) -> Card:
+    """Return a card for a box detector; every load gives the same object."""
+    shared = detector or BoxDetector()
+    facts = dict(title="Boxer", roles=("detector",), prompts=(), load=lambda folder, device, options: shared)
+    return disc_card(card_id=card_id, **{**facts, **changes})

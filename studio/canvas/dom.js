@@ -22,6 +22,18 @@ export function say(element, text) {
   if (element.textContent !== text) element.textContent = text;
 }
 
+/** Load a stylesheet that lies beside a module, once; resolves when it is there, or after a while without it. */
+export function stylesheet(name, module) {
+  const href = new URL(name, module);
+  href.search = new URL(module).search;
+  if (document.querySelector(`link[href="${href}"]`)) return null;
+  return new Promise((resolve) => {
+    const link = h("link", { rel: "stylesheet", href: href.href, onload: resolve, onerror: resolve });
+    document.head.append(link);
+    setTimeout(resolve, 3000);
+  });
+}
+
 const SVG = "http://www.w3.org/2000/svg";
 
 // Strokes on a 20 × 20 grid.

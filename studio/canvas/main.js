@@ -1,7 +1,7 @@
 // The labelling stage: puts the parts together inside the element Gradio gives, and takes them down again.
 
 import { actions, candidates, missing, notices } from "./overlay.js";
-import { h, settings } from "./dom.js";
+import { h, settings, stylesheet } from "./dom.js";
 import { Keys } from "./keys.js";
 import { Labelling } from "./labelling.js";
 import { Layers } from "./layers.js";
@@ -28,7 +28,7 @@ const KEPT = 2000;         // latencies remembered for a benchmark
 /** Mount the stage; `props`, `trigger`, `server` and `watch` are those of gr.HTML. */
 export async function mount({ element, props, trigger, server, watch }) {
   for (const [old, app] of mounted) if (old === element || !old.isConnected) app.dispose();
-  await style();
+  await stylesheet("canvas.css", import.meta.url);
   const app = new App(element.querySelector(".ol-mount") ?? element, props, trigger, (request) => server.canvas(request));
   mounted.set(element, app);
   watch("image", () => app.imageProp());
@@ -37,17 +37,6 @@ export async function mount({ element, props, trigger, server, watch }) {
   watch("review", () => app.review.request(app.props.review));
   watch("height", () => app.measure());
   return app;
-}
-
-function style() {
-  const href = new URL("canvas.css", import.meta.url);
-  href.search = new URL(import.meta.url).search;
-  if (document.querySelector(`link[href="${href}"]`)) return null;
-  return new Promise((resolve) => {
-    const link = h("link", { rel: "stylesheet", href: href.href, onload: resolve, onerror: resolve });
-    document.head.append(link);
-    setTimeout(resolve, 3000);
-  });
 }
 
 class App {

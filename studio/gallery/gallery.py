@@ -1,4 +1,4 @@
-"""The components made for the Data tab, each a gr.HTML whose script is an ES module of this folder."""
+"""The components that show a collection and the work on it: gr.HTML whose scripts are ES modules of this folder."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 import gradio as gr
 
 from studio.gallery.classlist import answer_classes
+from studio.gallery.jobs import answer_jobs
 from studio.gallery.pages import answer_gallery
 from studio.scripts import version
 from studio.studio import Studio
@@ -38,6 +39,21 @@ def class_list(studio: Studio, *, elem_id: str = "classes") -> gr.HTML:
         ("changed",),
         elem_id=elem_id,
         server_functions=[answer_classes(studio.store, studio.person)],
+        project="",
+        tick=0,
+    )
+
+
+def job_list(studio: Studio, *, elem_id: str = "jobs") -> gr.HTML:
+    """Return the list of a project's jobs. Props as the gallery's; it asks anew by itself while a job runs.
+
+    Events: ``open`` {image} of an image that failed; ``ended`` {} when no job runs any more, or one was undone.
+    """
+    return _component(
+        "jobs.js",
+        ("open", "ended"),
+        elem_id=elem_id,
+        server_functions=[answer_jobs(studio)],
         project="",
         tick=0,
     )

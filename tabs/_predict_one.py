@@ -1,0 +1,253 @@
+"""The part of the Predict tab that looks at one image, or a region of it, and keeps what is right."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import gradio as gr
+
+from studio.annotations import Box
+from studio.canvas.findings import chosen_of, findings_view, nothing, shown
+from studio.errors import BadInput, NotFound
+from studio.failures import sentence
+from studio.operations import jobs
+from studio.operations.jobs import Findings
+from studio.operations.predict import Recipe
+from studio.project import ImageRecord
+from studio.studio import Studio
+from tabs._pictures import block
+from tabs._predict_page import FINDINGS, page_of
+from tabs._work import LONG, QUIET, Progress, Work, many, report, trouble
+
+OFFERED = 200  # images that the list offers by name; others are found by typing
+RUN_TO_SEE = "Press “Find” to see what is in this image."
+HOW_TO_SIFT = "Move the slider for more or fewer; click a thing to leave it out."
+
+Asked = Callable[[Mapping[Any, Any]], Recipe]
+
+
+@dataclass(frozen=True)
+class Looked:
+    """What one look found, and the token by which the page speaks of it."""
+
+    findings: Findings
+    token: str
+
+
+@dataclass(frozen=True)
+class Kept:
+    """What was saved, as long as it is the last change of its image."""
+
+    image: str
+    version: int
+
+
+class OneImage:
+    """A choice of the image, a button, the findings, and below them what was kept.
+
+    ``asked(values)`` gives the recipe; it is set by who puts the tab together, like ``opened`` which opens an image
+    in the Segment tab, where there is one.
+    """
+
+    def __init__(self, studio: Studio) -> None:
+        self._studio = studio
+        self.asked: Asked = lambda values: Recipe(())
+        self.here: Any = None
+        with gr.Row(elem_id="predict-image-bar", equal_height=True):
+            self._back = gr.Button("‹", size="sm", scale=0, min_width=44, elem_id="predict-back")
+            self.picker = gr.Dropdown(
+                [], label="Image", show_label=False, container=False, allow_custom_value=True, scale=3,
+                min_width=180, elem_id="predict-image",
+            )  # fmt: skip
+            self._forth = gr.Button("›", size="sm", scale=0, min_width=44, elem_id="predict-forth")
+            self._place = gr.HTML("", padding=False, elem_id="predict-place")
+            self._find = gr.Button(
+                "Find", variant="primary", size="sm", scale=0, min_width=130, elem_id="predict-find"
+            )
+        self.view = findings_view(elem_id=FINDINGS)
+        self._told = gr.HTML("", padding=False, visible=False, elem_id="predict-told")
+        with gr.Row(visible=False, elem_id="predict-kept") as self._after:
+            self._undo = gr.Button("Undo", size="sm", scale=0, min_width=100)
+            self.open = gr.Button("Open in Segment", size="sm", scale=0, min_width=160)
+        self._looked = gr.State(None)
+        self.kept = gr.State(None)
+        self._project = gr.State("")
+
+    @property
+    def outputs(self) -> list[Any]:
+        """What ``show`` updates."""
+        return [self.picker, self._place, self.view, self._told, self._after, self._looked, self._project]
+
+    def connect(self, inputs: list[Any], js: str) -> Any:
+        """Wire the buttons; returns the event after which a look has ended."""
+        for button, step in ((self._back, -1), (self._forth, 1)):
+            button.click(self._step(step), [self.picker, self._project], self.outputs, **QUIET)
+        self.picker.input(self._picked, [self.picker, self._project], self.outputs, **QUIET)
+        looking = [self._told, self.view, self._looked, self._find, self._after]
+        found = self._find.click(self._look, set(inputs), looking, js=js, **LONG)
+        self.view.keep(self._keep, self._looked, [self._told, self._after, self.kept, self.view], **QUIET)
+        self._undo.click(self._undone, self.kept, [self._told, self._after, self.kept], **QUIET)
+        return found
+
+    # ---- which image ----
+
+    def show(self, project: str, image_id: str, person: str) -> tuple[Any, ...]:
+        """Return the updates that show an image of a project, its first one where that is not there."""
+        image = self._image(project, image_id, person)
+        if image is None:
+            none = nothing(
+                "No image yet", "Add photographs in Data; then come back to label them by a model."
+            )
+            return gr.Dropdown([], value=None), gr.HTML(""), gr.HTML(shown=none), *_quiet(), None, project
+        return *self._chosen(image), *_quiet(), None, project
+
+    def _image(self, project: str, image_id: str, person: str) -> ImageRecord | None:
+        if not project or not self._studio.store.may_see(project, person):
+            return None
+        try:
+            image = self._studio.image_for(image_id, person)
+            if image.project_id == project:
+                return image
+        except NotFound:
+            pass
+        first = self._studio.store.images(project, limit=1)
+        return first[0] if first else None
+
+    def _chosen(self, image: ImageRecord) -> tuple[Any, Any, Any]:
+        store = self._studio.store
+        _, _, place, total = store.neighbours(image.id)
+        around = store.images(image.project_id, offset=max(0, place - OFFERED // 2), limit=OFFERED)
+        choices = [(each.name, each.id) for each in around]
+        return (
+            gr.Dropdown(choices, value=image.id),
+            gr.HTML(f'<span class="predict-place">{place + 1:,} of {total:,}</span>'),
+            gr.HTML(shown=shown(image, None, hint=RUN_TO_SEE)),
+        )
+
+    def _step(self, step: int) -> Callable[..., tuple[Any, ...]]:
+        def stepped(image_id: str, project: str, request: gr.Request) -> tuple[Any, ...]:
+            person = self._studio.person(request)
+            image = self._image(project, image_id or "", person)
+            if image is not None:
+                before, after, _, _ = self._studio.store.neighbours(image.id)
+                image_id = (before if step < 0 else after) or image.id
+            return self.show(project, image_id or "", person)
+
+        return stepped
+
+    def _picked(self, said: str, project: str, request: gr.Request) -> tuple[Any, ...]:
+        """Show the image that was chosen, or whose name, or a part of it, was typed."""
+        person, store = self._studio.person(request), self._studio.store
+        image_id = said or ""
+        if project and store.may_see(project, person) and image_id:
+            try:
+                store.image(image_id)
+            except NotFound:
+                named = store.image_by_name(project, image_id)
+                found = [named] if named else store.images(project, text=image_id, limit=1, order="name")
+                if not found:
+                    gr.Warning(f"No image here is called “{image_id[:80]}”.")
+                    return (gr.skip(),) * len(self.outputs)
+                image_id = found[0].id
+        return self.show(project, image_id, person)
+
+    # ---- looking ----
+
+    async def _look(self, values: dict[Any, Any], request: gr.Request) -> AsyncIterator[tuple[Any, ...]]:
+        """Yield how long it takes, and at its end what was found."""
+        same, ready = gr.skip(), gr.Button(interactive=True)
+        try:
+            page = page_of(values[self.here])
+            if not page.image:
+                raise BadInput("No image is open. Add photographs in Data first.")
+            image = self._studio.image_for(page.image, self._studio.person(request))
+            # What is labelled already is not to be there twice, however often somebody looks and keeps.
+            recipe = replace(self.asked(values), policy="merge")
+            work = self._begin(image, recipe, page.region)
+        except Exception as error:
+            yield block(trouble(sentence(error))), same, same, same, same
+            return
+        yield block(work.bar()), same, same, gr.Button(interactive=False), gr.Row(visible=False)
+        async for bar in work.watch():
+            yield bar, same, same, same, same
+        if work.error is not None:
+            yield block(work.failure()), same, same, ready, same
+            return
+        looked, seconds = work.result
+        yield block(_found(looked.findings, seconds)), self._drawn(looked), looked, ready, same
+
+    def _begin(self, image: ImageRecord, recipe: Recipe, region: Box | None) -> Work:
+        def run(progress: Progress, cancel: threading.Event) -> tuple[Looked, float]:
+            began = time.monotonic()
+            found = jobs.look(self._studio, image, recipe, region=region)
+            return Looked(found, f"{time.time_ns():x}"), time.monotonic() - began
+
+        where = "a region of " if region else ""
+        return Work(f"Looking at {where}{image.name}", run)
+
+    def _drawn(self, looked: Looked) -> Any:
+        findings, store = looked.findings, self._studio.store
+        card = self._studio.registry.card(findings.recipe.models[0])
+        classes = store.classes(findings.image.project_id)
+        return gr.HTML(
+            shown=shown(
+                findings.image, findings.detections, classes, token=looked.token, tags="classifier" in card.roles
+            )
+        )  # fmt: skip
+
+    # ---- keeping ----
+
+    def _keep(
+        self, looked: Looked | None, event: gr.EventData, request: gr.Request
+    ) -> tuple[Any, Any, Any, Any]:
+        answered = gr.HTML(kept=time.time_ns())
+        try:
+            wanted = chosen_of(event)
+            if looked is None or looked.token != wanted.token:
+                raise BadInput("These findings are not here any more. Press “Find” again.")
+            person, findings = self._studio.person(request), looked.findings
+            self._studio.image_for(findings.image.id, person)
+            without = wanted.without(len(findings.detections))
+            applied = jobs.keep(self._studio, person, findings, threshold=wanted.threshold, without=without)
+        except Exception as error:
+            return block(trouble(sentence(error))), gr.Row(visible=False), None, answered
+        name, chosen = findings.image.name, len(wanted.numbers)
+        if applied is None:
+            text = f"All {chosen:,} are labelled on {name} already; nothing was saved."
+            return block(report(text)), gr.Row(visible=False), None, answered
+        saved = len(applied.put)
+        text = f"{many(saved, 'draft')} saved on {name}."
+        if chosen > saved:
+            text += f" {chosen - saved:,} of the {chosen:,} were there already."
+        text += " Look through them in Segment, or take them back."
+        told = block(report(text, applied.conflicts, heading="Notes"))
+        return told, gr.Row(visible=True), Kept(findings.image.id, applied.version), answered
+
+    def _undone(self, kept: Kept | None, request: gr.Request) -> tuple[Any, Any, Any]:
+        hidden = gr.Row(visible=False)
+        try:
+            if kept is None:
+                raise BadInput("There is nothing to take back here.")
+            person = self._studio.person(request)
+            image = self._studio.image_for(kept.image, person)
+            if image.version != kept.version:
+                raise BadInput(f"{image.name} was changed since. Open it in Segment and undo there, by Z.")
+            self._studio.store.undo(image.id, person)
+        except Exception as error:
+            return block(trouble(sentence(error))), gr.Row(visible=kept is not None), kept
+        return block(report(f"Taken back on {image.name}.")), hidden, None
+
+
+def _found(findings: Findings, seconds: float) -> str:
+    found = len(findings.detections)
+    if not found:
+        return report(f"Nothing was found in {findings.image.name}. It took {seconds:.1f} s.")
+    return report(f"{many(found, 'finding')} in {seconds:.1f} s. {HOW_TO_SIFT}")
+
+
+def _quiet() -> tuple[Any, Any]:
+    return block(""), gr.Row(visible=False)
