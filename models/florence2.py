@@ -2,31 +2,31 @@
 
 One sequence-to-sequence network writes everything as text, boxes too, as ``<loc_0>`` to ``<loc_999>`` (Xiao et
 al., Florence-2: Advancing a Unified Representation for a Variety of Vision Tasks, 2024). Prompts are those of
-transformers' processor, which also reads the boxes out of what was written.
+transformers' processor.
 """
 
 from __future__ import annotations
 
-import hashlib
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
+from models._answers import florence
 from models._demo import demo_cards
+from models._florence.tasks import CAPTION, GROUNDING, PARAGRAPH, QUESTION, WAYS, named, near
+from models._hub import architecture, hub_card
 from models._images import check_image
 from models._precision import bfloat16_helps
-from studio.adapters import Card, Detection, Download
+from models._writing import Chances, Latest, plain, stream
+from studio.adapters import Card, Detection, Download, HubKind, Reading, Task
 from studio.annotations import Box
+from studio.errors import BadInput
 
-GROUNDING = "<CAPTION_TO_PHRASE_GROUNDING>"  # one phrase, all its boxes; open-vocabulary detection gives one
-QUESTION = "<VQA>"
 PIXELS = 8  # images that go through the vision tower together
 PROMPTS = 16  # prompts that are answered together
 LENGTH = 256  # tokens written at most: some sixty boxes, or a long paragraph
-NEAR = 20  # location tokens this close mean the same place: a fiftieth of the image's side
 FINE = 1_000_000  # the image's side for the processor, which rounds boxes down to whole pixels
 
 
@@ -42,11 +42,13 @@ class Florence2Options:
 
 
 class Florence2:
-    """A text detector and answerer over a ``Florence2ForConditionalGeneration`` and its processor.
+    """A text detector, answerer and describer over a ``Florence2ForConditionalGeneration`` and its processor.
 
     It writes greedily, one token after the other, with the checkpoint's own rules against repetition. On a
     graphics card it computes in bfloat16.
     """
+
+    tasks: tuple[Task, ...] = tuple(WAYS)
 
     def __init__(
         self, model: Any, processor: Any, device: str = "cpu", options: Florence2Options | None = None
@@ -59,13 +61,15 @@ class Florence2:
         self._dtype = torch.bfloat16 if bf16 else torch.float32
         self._model = model.to(self._device, self._dtype).eval()
         self._processor = processor
-        self._caption = "<MORE_DETAILED_CAPTION>" if options.detailed else "<CAPTION>"
+        self._caption = PARAGRAPH if options.detailed else CAPTION
         tokenizer = processor.tokenizer
-        tags = (tokenizer.bos_token, tokenizer.eos_token, tokenizer.pad_token, processor.image_token)
-        self._tags = tuple(tag for tag in tags if tag)
+        kinds = ("bos", "eos", "pad", "unk", "mask", "sep", "cls")
+        tags = {getattr(tokenizer, f"{kind}_token", None) for kind in kinds} | {processor.image_token}
+        self._tags = tuple(sorted(tag for tag in tags if tag))
+        self._banned = set(processor.post_processor.banned_grounding_tokens)
         self._places = tokenizer.convert_tokens_to_ids([f"<loc_{i}>" for i in range(1000)])
         self._positions = int(model.config.text_config.max_position_embeddings)
-        self._recent: tuple[bytes, Any] = (b"", None)  # the digest and features of the image last asked about
+        self._seen = Latest(lambda image: self._features([image]))
 
     def detect_text(
         self, images: Sequence[np.ndarray], phrases: Sequence[str], *, floor: float = 0.05
@@ -80,8 +84,8 @@ class Florence2:
 
         for image in images:
             check_image(image)
-        asked = [(phrase, text) for phrase in dict.fromkeys(phrases) if (text := self._plain(phrase))]
-        prompts = [self._processor.task_prompts_with_input[GROUNDING].format(input=text) for _, text in asked]
+        asked = [(phrase, text) for phrase in dict.fromkeys(phrases) if (text := plain(phrase, self._tags))]
+        prompts = [self._prompt(GROUNDING, text) for _, text in asked]
         found: list[list[Detection]] = [[] for _ in images]
         if not images or not prompts:
             return found
@@ -101,15 +105,37 @@ class Florence2:
     def answer(self, image: np.ndarray, question: str) -> Iterator[str]:
         """Yield pieces of the answer as they are written. A blank question asks for a caption."""
         check_image(image)
-        text = self._plain(question)
-        prompt = QUESTION + text if text else self._processor.task_prompts_without_inputs[self._caption]
-        return self._stream(image, prompt)
+        text = plain(question, self._tags)
+        return self._stream(image, QUESTION + text if text else self._prompt(self._caption))
 
-    def _plain(self, text: str) -> str:
-        """Return what a person wrote without the tokens that steer the network."""
-        for tag in self._tags:
-            text = text.replace(tag, " ")
-        return text.strip()
+    def read(self, text: str, height: int, width: int) -> Reading:
+        """Return an answer as people read it, with its boxes in pixels."""
+        return florence.read(text, height, width)
+
+    def describe(self, image: np.ndarray, task: Task, text: str = "") -> Reading:
+        """Return a description with its places in pixels.
+
+        To ground a caption is two tasks: it is written first, where there is no ``text``, and then its phrases are
+        looked for. Raises BadInput for another task, and for a text with any but "grounded caption".
+        """
+        check_image(image)
+        if task not in WAYS:
+            raise BadInput(f"Florence-2 knows no task “{task}”. There is {', '.join(WAYS)}.")
+        grounded, text = task == "grounded caption", plain(text, self._tags)
+        if text and not grounded:
+            raise BadInput(f"Florence-2 takes no text for “{task}”: only a caption that is to be grounded.")
+        if grounded and not text:
+            text = self.describe(image, "long caption" if self._caption == PARAGRAPH else "caption").text
+        way, (height, width) = WAYS[task], image.shape[:2]
+        written = "".join(self._stream(image, self._prompt(way.token, text)))
+        reading = florence.read(written, height, width, way.form, listed=way.listed)
+        return named(reading, self._banned if grounded else set())
+
+    def _prompt(self, token: str, text: str = "") -> str:
+        """Return the words that stand for a task."""
+        if token in self._processor.task_prompts_with_input:
+            return self._processor.task_prompts_with_input[token].format(input=text)
+        return self._processor.task_prompts_without_inputs[token]
 
     def _features(self, images: Sequence[np.ndarray]) -> Any:
         """Return what the vision tower made of each image, of shape (images, tokens, d)."""
@@ -125,16 +151,7 @@ class Florence2:
             parts.append(self._model.get_image_features(pixels).pooler_output)
         return torch.cat(parts)
 
-    def _seen(self, image: np.ndarray) -> Any:
-        """Return the features of one image, kept for the next question about it."""
-        digest = hashlib.blake2b(repr(image.shape).encode() + image.tobytes()).digest()
-        kept, features = self._recent
-        if kept != digest:
-            features = self._features([image])
-            self._recent = (digest, features)
-        return features
-
-    def _read(self, features: Any, prompts: Sequence[str]) -> dict[str, Any]:
+    def _inputs(self, features: Any, prompts: Sequence[str]) -> dict[str, Any]:
         """Return what ``generate`` needs to know of prompts, each with its image's features."""
         tokenizer = self._processor.tokenizer
         image = [tokenizer.image_token_id] * features.shape[1]
@@ -159,8 +176,8 @@ class Florence2:
         """
         import torch
 
-        chances = _Chances(torch.tensor(self._places, device=self._device))
-        written = self._model.generate(**self._read(features, prompts), logits_processor=[chances])
+        chances = Chances(torch.tensor(self._places, device=self._device), near)
+        written = self._model.generate(**self._inputs(features, prompts), logits_processor=[chances])
         return written.tolist(), chances.of(written)
 
     def _boxes(
@@ -189,69 +206,12 @@ class Florence2:
                         yield Box(*(side / FINE for side in sides)), score
 
     def _stream(self, image: np.ndarray, prompt: str) -> Iterator[str]:
-        """Write in a thread of its own; when nobody listens any more, it stops after the token in hand."""
-        import torch
-        import transformers
+        """Yield what is written, places and all, without the tokens that steer the network."""
 
-        streamer = transformers.TextIteratorStreamer(self._processor.tokenizer, skip_special_tokens=True)
-        left = threading.Event()
-        failed: list[Exception] = []
+        def write(**listener: Any) -> None:
+            self._model.generate(**self._inputs(self._seen.of(image), [prompt]), **listener)
 
-        def write() -> None:
-            try:
-                with torch.inference_mode():
-                    asked = self._read(self._seen(image), [prompt])
-                    stop = [
-                        lambda ids, scores, **_: torch.full((len(ids),), left.is_set(), device=ids.device)
-                    ]
-                    self._model.generate(**asked, streamer=streamer, stopping_criteria=stop)
-            except Exception as error:  # raised again below, where the caller is
-                failed.append(error)
-            finally:
-                streamer.end()
-
-        writer = threading.Thread(target=write, daemon=True)
-        writer.start()
-        begun = False
-        try:
-            for piece in streamer:
-                piece = piece if begun else piece.lstrip()
-                if piece:
-                    begun = True
-                    yield piece
-        finally:
-            left.set()
-            writer.join()
-        if failed:
-            raise failed[0]
-
-
-class _Chances:
-    """A logits processor that changes nothing and notes, at each step, how likely each place is."""
-
-    def __init__(self, places: Any) -> None:
-        self._places = places
-        self._steps: list[Any] = []
-
-    def __call__(self, input_ids: Any, scores: Any) -> Any:
-        import torch
-
-        self._steps.append(torch.softmax(scores.float(), dim=-1)[:, self._places])
-        return scores
-
-    def of(self, written: Any) -> np.ndarray:
-        """Return for each token written, of shape (prompts, tokens), the chance of its place and those near."""
-        import torch
-
-        steps = torch.stack(self._steps, dim=1)  # (prompts, steps, places)
-        sums = torch.nn.functional.pad(steps.double().cumsum(dim=-1), (1, 0))
-        place = (written[:, 1:, None] == self._places).float().argmax(dim=-1, keepdim=True)
-        low = (place - NEAR).clamp(min=0)
-        high = (place + NEAR + 1).clamp(max=len(self._places))
-        near = (sums.gather(-1, high) - sums.gather(-1, low))[..., 0]
-        chances = torch.zeros(written.shape)
-        chances[:, 1:] = near.clamp(0, 1).float().cpu()
-        return chances.numpy()
+        return stream(self._processor.tokenizer, write, tags=self._tags)
 
 
 def load(folder: str | None, device: str, options: Florence2Options) -> Florence2:
@@ -271,7 +231,7 @@ def _card(size: str, download: int, memory: int, rank: int, note: str) -> Card:
         id=f"florence-2-{size}",
         title=f"Florence-2 {size}",
         family="Florence-2",
-        roles=("text-detector", "answerer"),
+        roles=("text-detector", "answerer", "describer"),
         prompts=("text",),
         licence="MIT",
         load=load,
@@ -284,10 +244,35 @@ def _card(size: str, download: int, memory: int, rank: int, note: str) -> Card:
     )
 
 
-_BASE = _card("base", 930_000_000, 1_600_000_000, 30, "Finds phrases and describes; weak at questions.")
+_BASE = _card(
+    "base",
+    930_000_000,
+    1_600_000_000,
+    30,
+    "Finds phrases, describes, and reads what is written; weak at questions.",
+)
+
+
+def examine(hub_id: str, config: Mapping[str, Any]) -> str | None:
+    """Raise BadInput for a checkpoint that runs by code of its own, as those under Microsoft's name do."""
+    if architecture(config) != "Florence2ForConditionalGeneration":
+        return None
+    vision = config.get("vision_config")
+    if not isinstance(vision, Mapping) or vision.get("model_type") != "florence_vision":
+        raise BadInput(
+            f"{hub_id} brings code of its own, which is not run here. Take the same model in transformers' form: "
+            "florence-community/Florence-2-base or one of its sisters."
+        )
+    return "florence2"
+
+
+def describe(variant: str, size: int) -> Card:
+    return hub_card(_BASE, size, "*.txt")
+
 
 CARDS = [
     _BASE,
     _card("large", 3_110_000_000, 4_500_000_000, 31, "More exact than base; best with a graphics card."),
     *demo_cards("florence2", _BASE, title="Demo Florence-2"),
 ]
+HUB = [HubKind("florence2", "finding, describing and answering (Florence-2)", examine, describe)]

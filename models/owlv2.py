@@ -41,6 +41,13 @@ class OwlOptions:
             "step": 0.05,
         },
     )
+    apart: bool = field(
+        default=False,
+        metadata={
+            "help": "Let every phrase keep what fits it, even where another phrase fits better: what is found then "
+            "does not depend on what else is asked for, and a thing may have several names."
+        },
+    )
     blend: bool = field(
         default=False,
         metadata={"help": "Look for the mean of several examples, rather than for what is like any of them."},
@@ -90,7 +97,9 @@ class OwlDetector:
     ) -> list[list[Detection]]:
         """Return the detections of each image, best first; a box goes to the phrase that fits it best.
 
-        Raises BadInput for a phrase without a letter, or an image that is not uint8 of shape (height, width, 3).
+        With the option ``apart`` each phrase finds what it finds alone. Without it, of that, a box which fits
+        another phrase better is left out. Raises BadInput for a phrase without a letter, or an image that is not
+        uint8 of shape (height, width, 3).
         """
         import torch
 
@@ -104,9 +113,14 @@ class OwlDetector:
         with torch.inference_mode():
             queries = self._embed_phrases(phrases)
             for image, seen in zip(images, self._look(images), strict=True):
-                logits, labels = seen.logits(queries).max(dim=1)
-                keep = torch.sigmoid(logits) >= floor
-                answers.append(self._answer(image, seen, logits, labels, keep, phrases))
+                fits = seen.logits(queries)
+                if self._options.apart:
+                    patches, labels = torch.nonzero(torch.sigmoid(fits) >= floor, as_tuple=True)
+                else:
+                    best, labels = fits.max(dim=1)
+                    patches = torch.nonzero(torch.sigmoid(best) >= floor)[:, 0]
+                    labels = labels[patches]
+                answers.append(self._answer(image, seen, patches, fits[patches, labels], labels, phrases))
         return answers
 
     def detect_like(
@@ -134,7 +148,9 @@ class OwlDetector:
                 if len(unlikes):
                     vectors = unit(seen.vectors)
                     keep &= (vectors @ likes.T).amax(1) >= (vectors @ unlikes.T).amax(1)
-                answers.append(self._answer(image, seen, logits, torch.zeros_like(logits).long(), keep, [""]))
+                patches = torch.nonzero(keep)[:, 0]
+                labels = torch.zeros_like(patches)
+                answers.append(self._answer(image, seen, patches, logits[patches], labels, [""]))
         return answers
 
     def _look(self, images: Sequence[np.ndarray]) -> Iterator[Seen]:
@@ -216,10 +232,10 @@ class OwlDetector:
         return unit(torch.stack(queries))
 
     def _answer(
-        self, image: np.ndarray, seen: Seen, logits: Any, labels: Any, keep: Any, names: Sequence[str]
+        self, image: np.ndarray, seen: Seen, patches: Any, logits: Any, labels: Any, names: Sequence[str]
     ) -> list[Detection]:
-        corners = (seen.corners * self._scale(image))[keep]
-        return found(corners, logits[keep], labels[keep], image, names, self._options.overlap)
+        corners = seen.corners[patches] * self._scale(image)
+        return found(corners, logits, labels, image, names, self._options.overlap)
 
     def _scale(self, image: np.ndarray) -> Any:
         """Return the pixels (4,) that the network's square stands for."""

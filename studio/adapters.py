@@ -27,6 +27,7 @@ Role = Literal[
     "matter",
     "embedder",
     "answerer",
+    "describer",
 ]
 PromptKind = Literal["point", "box", "mask", "text", "reference"]
 
@@ -269,7 +270,44 @@ class Answerer(Protocol):
     """Answers questions about an image in words."""
 
     def answer(self, image: np.ndarray, question: str) -> Iterator[str]:
-        """Yield pieces of the answer as they come. An empty question asks for a caption."""
+        """Yield pieces of the answer as they are written, tags and all. An empty question asks for a caption."""
+        ...
+
+    def read(self, text: str, height: int, width: int) -> Reading:
+        """Return an answer as people read it, with the places it speaks of in pixels of an image of this size.
+
+        ``text`` is the pieces put together, or as far as they have come. Whatever cannot be read stays text.
+        """
+        ...
+
+
+Task = Literal[
+    "caption",
+    "detailed caption",
+    "long caption",
+    "things",
+    "regions",
+    "grounded caption",
+    "written words",
+]
+
+
+@runtime_checkable
+class Describer(Protocol):
+    """Says of an image what is in it, without being asked for anything; ``tasks`` are the ways it can do so.
+
+    "things" are boxes with names, "regions" boxes with descriptions, and "written words" what is written in the
+    image and where. A "grounded caption" is one whose phrases are tied to boxes.
+    """
+
+    tasks: tuple[Task, ...]
+
+    def describe(self, image: np.ndarray, task: Task, text: str = "") -> Reading:
+        """Return a description with its places in pixels.
+
+        ``text`` is a caption of one's own, to be grounded rather than one that the model writes. Raises BadInput
+        for a task that is none of ``tasks``, and for a text where the model takes none.
+        """
         ...
 
 
@@ -285,6 +323,7 @@ PROTOCOLS: dict[Role, type] = {
     "matter": Matter,
     "embedder": Embedder,
     "answerer": Answerer,
+    "describer": Describer,
 }
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -28,9 +29,29 @@ from benchmarks.demo.scenes import Drawn, drawn
 from studio.scenes import CLASSES, PHRASES
 from studio.scenes.words import NUMBERS, plural
 
-SEE, SPEAK, BOTH = 900, 1300, 700  # steps of the tower, of the language model, and of both together
+SEE, SPEAK = 900, 1300  # steps of the tower, and of the language model
 PICTURES = 16  # in each step
 TURNS = ((False, False), (True, False), (False, True), (True, True))
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """Steps in which tower and language model learn together. ``dropout`` is of the language model's layers."""
+
+    steps: int
+    rate: float
+    scenes: int = 3000
+    muon: bool = False
+    dropout: float = 0.0
+    decay: float = 0.02
+
+
+# Muon learns the scenes by heart where it sees each a dozen times: at last there are more of them, and dropout.
+BOTH = (
+    Stretch(700, 8e-4),
+    Stretch(2400, 1e-3, muon=True),
+    Stretch(1600, 8e-4, scenes=4951, muon=True, dropout=0.1, decay=0.1),
+)
 
 
 # ---- learning -------------------------------------------------------------------------------------
@@ -38,8 +59,8 @@ TURNS = ((False, False), (True, False), (False, True), (True, True))
 
 def train(folder: Path, *, seed: int = 0, quick: bool = False) -> None:
     """Train the checkpoint and write it into a folder. ``quick`` shows only that it works."""
-    scenes = drawn("train", 48 if quick else 3000)
-    see, speak, both, pictures = (4, 4, 4, 4) if quick else (SEE, SPEAK, BOTH, PICTURES)
+    scenes = drawn("train", 48 if quick else BOTH[0].scenes)
+    see, speak, pictures = (4, 4, 4) if quick else (SEE, SPEAK, PICTURES)
     model, processor = build(seed)
     model.set_attn_implementation("eager")  # on a processor twice as quick as the others, backwards
     pupil = Pupil(model, processor)
@@ -53,8 +74,27 @@ def train(folder: Path, *, seed: int = 0, quick: bool = False) -> None:
     fit(pupil, questions, pupil.language_loss, steps=speak, rate=1e-3, say="speak")
     del maps
     model.model.vision_tower.requires_grad_(True)
-    lessons = _both(pixels, studies, processor, both, pictures, seed)
-    fit(pupil, lessons, pupil.both_losses, steps=both, rate=8e-4, average=0.995, say="both")
+    for number, stretch in enumerate(BOTH):
+        if quick:
+            stretch = replace(stretch, steps=4, scenes=len(studies))
+        if more := drawn("train", stretch.scenes)[len(studies) :]:
+            pixels = torch.cat([pixels, _pixels(more, processor)])
+            studies += [study(scene) for scene in more]
+        for module in model.modules():
+            if isinstance(getattr(module, "dropout", None), float):
+                module.dropout = stretch.dropout
+        lessons = _both(pixels, studies, processor, stretch.steps, pictures, seed + number)
+        fit(
+            pupil,
+            lessons,
+            pupil.both_losses,
+            steps=stretch.steps,
+            rate=stretch.rate,
+            decay=stretch.decay,
+            average=0.995,
+            muon=stretch.muon,
+            say="both",
+        )
     save(model, folder, processor)
 
 

@@ -38,7 +38,10 @@ THIRD = (Phase(SIDE, 4, 1100, 0.1, things=6, clicks=3),)
 THIRD_PLAN = 3400
 # A box is learnt more slowly than a click: its corners lie on something else.
 FOURTH = (Phase(SIDE, 4, 3000, 0.1, things=6, clicks=2, boxes=0.67),)
-RATE, LAST_RATE = 1.5e-3, 2.5e-4
+FIFTH = (Phase(SIDE, 4, 1050, 0.1, things=6, clicks=2, boxes=0.6),)
+# Muon's long stretch: from a rate that at first undoes some of what was learnt, down to nothing.
+SIXTH = (Phase(SIDE, 4, 4000, 0.1, things=8, clicks=2, boxes=0.5),)
+RATE, LAST_RATE, MUON_RATE = 1.5e-3, 2.5e-4, 4e-4
 QUICK = (Phase(256, 4, 3, 1.0), Phase(256, 4, 3, 0.5, 6, 1), Phase(SIDE, 2, 2, 0.2, 3, 3))
 
 
@@ -138,7 +141,9 @@ def train(folder: Path, *, seed: int = 0, quick: bool = False) -> None:
     learn(model, scenes, FIRST, rng, folder, plan=FIRST_PLAN)
     learn(model, scenes, SECOND, rng, folder)
     learn(model, scenes, THIRD, rng, folder, plan=THIRD_PLAN, rate=LAST_RATE)
-    learn(model, scenes, FOURTH, rng, folder, rate=LAST_RATE)
+    for stretch in (FOURTH, FIFTH):
+        learn(model, scenes, stretch, rng, folder, rate=LAST_RATE)
+    learn(model, scenes, SIXTH, rng, folder, rate=MUON_RATE, muon=True)
 
 
 def learn(
@@ -150,6 +155,7 @@ def learn(
     *,
     plan: int | None = None,
     rate: float = RATE,
+    muon: bool = False,
 ) -> None:
     """Train a model in place through some phases and write it, now and then on the way too.
 
@@ -163,6 +169,7 @@ def learn(
         steps=plan or sum(phase.steps for phase in phases),
         rate=rate,
         average=0.995,
+        muon=muon,
         say="sam2",
         every=50,
         snapshot=lambda averaged: _write(averaged.model, folder),

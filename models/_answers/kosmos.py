@@ -6,6 +6,7 @@ import re
 
 from models._answers.tags import Plain, box_of
 from studio.adapters import Place, Reading
+from studio.annotations import Box
 
 GRID = 32  # cells a side
 TOKEN = re.compile(
@@ -31,12 +32,17 @@ def read(text: str, height: int, width: int) -> Reading:
         elif token["object"] is not None:
             for pair in token["object"].split("</delimiter_of_multi_objects/>"):
                 cells = [int(cell) for cell in CELL.findall(pair)]
-                box = box_of(_shares(*cells), height, width) if len(cells) == 2 else None
+                box = box_between(*cells, height, width) if len(cells) == 2 else None
                 if box is not None:
                     plain.place(Place(phrase, box, span=span))
             phrase, span = "", (plain.at, plain.at)
     plain.add(text[at:])
     return plain.reading()
+
+
+def box_between(first: int, last: int, height: int, width: int) -> Box | None:
+    """Return the box of its upper left and its lower right cell in pixels; None where they make none."""
+    return box_of(_shares(first, last), height, width)
 
 
 def _shares(first: int, last: int) -> tuple[float, ...]:

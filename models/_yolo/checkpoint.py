@@ -7,11 +7,11 @@ import pickle
 import re
 import struct
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from models._yolo.package import ultralytics
 from studio.errors import BadInput
@@ -45,6 +45,7 @@ UNREADABLE = (
     pickle.UnpicklingError,
     struct.error,
 )
+T = TypeVar("T")
 _allowing = threading.Lock()  # which names torch allows is one list for the whole process
 
 
@@ -124,6 +125,11 @@ def read_pickle(path: Path) -> Checkpoint:
     for some of them run text that they are given (a network's "activation"): each name stands for a Husk,
     from which the tensors are collected, and the network is built anew from ultralytics' own description.
     """
+    return unpickled(path, _described)
+
+
+def unpickled(path: Path, describe: Callable[[dict[str, Any]], T]) -> T:
+    """Return what ``describe`` makes of a .pt file read as husks. Raises BadInput where it cannot be made sense of."""
     import torch
 
     try:
@@ -137,7 +143,7 @@ def read_pickle(path: Path) -> Checkpoint:
                 )
             with torch.serialization.safe_globals([(Husk, name) for name in named]):
                 saved = torch.load(path, map_location="cpu", weights_only=True)
-        return _described(saved)
+        return describe(saved)
     except UNREADABLE as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise BadInput(
@@ -211,8 +217,7 @@ def _nothing_allowed() -> Iterator[None]:
 
 def _described(saved: dict[str, Any]) -> Checkpoint:
     """Return what matters of a checkpoint made of husks."""
-    network = _state(saved.get("ema") or saved.get("model"))
-    tensors = dict(_tensors(network, set()))
+    network, tensors = network_of(saved)
     described = network["yaml"]
     work = _work(tensors)
     architecture = f"yolo{_family(described, tensors)}{described['scale']}{work}.yaml"
@@ -220,6 +225,12 @@ def _described(saved: dict[str, Any]) -> Checkpoint:
     side = (saved.get("train_args") or {}).get("imgsz", usual)
     keypoints = _keypoints(described["kpt_shape"]) if work == "-pose" else None
     return Checkpoint(architecture, _names(network["names"]), _side(side), tensors, keypoints)
+
+
+def network_of(saved: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the attributes of a checkpoint's network, and its tensors by the names of a state dict."""
+    network = _state(saved.get("ema") or saved.get("model"))
+    return network, dict(_tensors(network, set()))
 
 
 def _work(tensors: Mapping[str, Any]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import re
 import threading
 from pathlib import Path
 
@@ -10,7 +11,9 @@ import numpy as np
 import pytest
 
 from models import florence2 as family
-from studio.adapters import Answerer, TextDetector
+from models._answers import florence
+from models._florence import tasks
+from studio.adapters import Answerer, Describer, TextDetector
 from studio.errors import BadInput
 from tests.models.tiny_florence2 import PLACES, tiny_checkpoint
 from tests.models.tiny_sam2 import picture
@@ -59,7 +62,7 @@ def documented(plain, image: np.ndarray, task: str, text: str = ""):
 
 
 def test_it_has_the_methods_of_its_roles(model):
-    assert isinstance(model, TextDetector) and isinstance(model, Answerer)
+    assert all(isinstance(model, role) for role in (TextDetector, Answerer, Describer))
 
 
 def test_boxes_and_names_are_those_of_the_documented_way(model, plain):
@@ -86,7 +89,7 @@ def test_a_score_is_the_least_chance_of_a_boxs_four_places(model, plain):
     chances = [torch.softmax(step[0], -1)[places].numpy() for step in made.scores]
     sides = []
     for token, chance in zip(made.sequences[0, 1:].tolist(), chances, strict=True):
-        near = slice(max(0, token - places[0] - family.NEAR), token - places[0] + family.NEAR + 1)
+        near = slice(max(0, token - places[0] - tasks.NEAR), token - places[0] + tasks.NEAR + 1)
         sides.append(float(chance[near].sum()) if token in places else 0.0)
     least = {round(min(sides[i : i + 4]), 5) for i in range(len(sides) - 3)}
     found = model.detect_text([image], PHRASES[:1], floor=0.0)[0]
@@ -110,6 +113,105 @@ def test_a_paragraph_is_asked_for_where_the_option_says_so(checkpoint, plain):
     _, made = documented(plain, image, "<MORE_DETAILED_CAPTION>")
     expected = plain[1].batch_decode(made.sequences, skip_special_tokens=True)[0].lstrip()
     assert "".join(detailed.answer(image, "")) == expected
+
+
+@pytest.mark.parametrize("task", list(tasks.WAYS))
+def test_a_description_is_what_the_documented_way_writes_and_reads(model, plain, task):
+    way = tasks.WAYS[task]
+    given = "a cat and two dogs" if task == "grounded caption" else ""
+    for seed in range(2):
+        image = picture(60, 90, seed)
+        read, made = documented(plain, image, way.token, given)
+        written = plain[1].batch_decode(made.sequences, skip_special_tokens=False)[0]
+        ours = model.describe(image, task, given)
+        words = re.sub("</?s>|<pad>|<unk>|<mask>", "", written)
+        expected = florence.read(words, 60, 90, way.form, listed=way.listed)
+        assert ours.text == expected.text and ours.text
+        if way.form == "text":
+            assert re.sub("<loc_[0-9]+>", "", read).strip() == ours.text and not ours.places
+        if way.form == "boxes":
+            theirs = [tuple(b) for b in read["bboxes"] if b[0] < b[2] and b[1] < b[3]]
+            found = [tuple(int(v) for v in p.box.xyxy) for p in ours.places]
+            # The processor rounds to pixels, where a box that we keep may seem to have a side of 0.
+            assert [b for b in found if b[0] < b[2] and b[1] < b[3]] == theirs
+
+
+@pytest.mark.parametrize("task", ["things", "regions", "grounded caption"])
+def test_boxes_are_read_as_the_processor_reads_them(model, monkeypatch, task):
+    text = "mug<loc_1><loc_2><loc_30><loc_40><loc_500><loc_2><loc_700><loc_90>red apple<loc_5><loc_6><loc_70><loc_80>"
+    monkeypatch.setattr(model, "_stream", lambda image, prompt: iter([text]))
+    reading = model.describe(picture(1000, 1000), task, "x" if task == "grounded caption" else "")
+    (read,) = model._processor.post_process_generation(
+        text, task=tasks.WAYS[task].token, image_size=(1000, 1000)
+    ).values()
+    assert [p.phrase for p in reading.places] == read["labels"] == ["mug", "mug", "red apple"]
+    assert [[int(v) for v in p.box.xyxy] for p in reading.places] == read["bboxes"]
+
+
+def test_written_words_are_read_as_the_processor_reads_them(model, monkeypatch):
+    def locs(*numbers: int) -> str:
+        return "".join(f"<loc_{n}>" for n in numbers)
+
+    text = f"STOP{locs(10, 20, 500, 25, 495, 300, 12, 310)}NO ENTRY{locs(1, 2, 3, 4, 5, 6, 7, 8)}"
+    monkeypatch.setattr(model, "_stream", lambda image, prompt: iter([text[:20], text[20:]]))
+    ours = model.describe(picture(1000, 1000), "written words")
+    (read,) = model._processor.post_process_generation(
+        text, task="<OCR_WITH_REGION>", image_size=(1000, 1000)
+    ).values()
+    assert [p.phrase for p in ours.places] == read["labels"] == ["STOP", "NO ENTRY"]
+    for place, corners in zip(ours.places, read["quad_boxes"], strict=True):
+        assert [int(v) for point in place.outline for v in point] == corners
+    assert ours.text == "STOP, NO ENTRY"
+
+
+def test_a_caption_of_the_models_own_is_grounded_where_none_is_given(model, monkeypatch):
+    asked = []
+    kept = model._stream
+
+    def stream(image, prompt):
+        asked.append(prompt)
+        return kept(image, prompt)
+
+    monkeypatch.setattr(model, "_stream", stream)
+    image = picture(60, 90)
+    caption = model.describe(image, "caption").text
+    alone = model.describe(image, "grounded caption")
+    assert asked[0] == asked[1] and asked[2].endswith(caption)
+    assert alone == model.describe(image, "grounded caption", caption)
+    assert len(asked) == 4
+
+
+def test_words_that_name_no_thing_are_no_places(model, monkeypatch):
+    text = "the image<loc_1><loc_2><loc_30><loc_40> shows a cat<loc_1><loc_2><loc_30><loc_40>"
+    monkeypatch.setattr(model, "_stream", lambda image, prompt: iter([text]))
+    reading = model.describe(picture(60, 90), "grounded caption", "x")
+    assert [p.phrase for p in reading.places] == ["shows a cat"]
+    assert [p.phrase for p in model.describe(picture(60, 90), "things").places] == [
+        "the image",
+        "shows a cat",
+    ]
+
+
+def test_an_answer_with_places_is_read(model):
+    reading = model.read("a cat<loc_0><loc_0><loc_499><loc_999>", 10, 20)
+    assert reading.text == "a cat" and reading.places[0].box.xyxy == pytest.approx((0.01, 0.005, 9.99, 9.995))
+
+
+def test_what_cannot_be_described_is_refused_with_a_sentence(model):
+    with pytest.raises(BadInput, match="no task “colours”. There is caption"):
+        model.describe(picture(20, 30), "colours")
+    with pytest.raises(BadInput, match="takes no text"):
+        model.describe(picture(20, 30), "things", "a cat")
+    with pytest.raises(BadInput, match="uint8"):
+        model.describe(np.zeros((5, 5), np.uint8), "caption")
+
+
+def test_a_checkpoint_that_runs_by_its_own_code_is_refused_by_its_id():
+    named = {"architectures": ["Florence2ForConditionalGeneration"]}
+    assert family.examine("a/b", named | {"vision_config": {"model_type": "florence_vision"}}) == "florence2"
+    with pytest.raises(BadInput, match="florence-community"):
+        family.examine("microsoft/Florence-2-base", named | {"vision_config": {"model_type": "davit"}})
+    assert family.examine("a/b", {"architectures": ["BertModel"]}) is None
 
 
 # ---- what is written may be anything --------------------------------------------------------------

@@ -150,6 +150,15 @@ def test_phrases_apart_find_the_same_whatever_else_is_asked(checkpoint):
     assert rows(together) == rows(alone)
 
 
+def test_two_hundred_phrases_apart_find_what_each_finds_when_asked_one_by_one(checkpoint, detector):
+    # Without the option only whole passes agree, as the tests above say.
+    apart, image = load(checkpoint, apart=True), picture(30, 40)
+    together = apart.detect_text([image], MANY, floor=0.3)[0]
+    alone = [d for phrase in MANY for d in detector.detect_text([image], [phrase], floor=0.3)[0]]
+    assert len({d.name for d in together}) > 50
+    same(together, alone)
+
+
 def test_an_image_goes_through_the_backbone_once_for_all_passes(detector, monkeypatch):
     seen = []
     handle = detector._backbone.inner.register_forward_hook(lambda *_: seen.append(1))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from studio.access import LOCAL
-from studio.adapters import PROTOCOLS
+from studio.adapters import PROTOCOLS, Reading
 from studio.annotations import Box
 from studio.devices import CpuDevice
 from studio.hub import Hub
@@ -17,7 +17,16 @@ from studio.pool import Pool
 from studio.registry import Registry
 from studio.settings import Settings
 from studio.studio import Studio
-from tests.models import tiny_detr, tiny_detr_families, tiny_grounding_dino, tiny_masks
+from tests.models import (
+    tiny_blip,
+    tiny_detr,
+    tiny_detr_families,
+    tiny_florence2,
+    tiny_grounding_dino,
+    tiny_kosmos2,
+    tiny_masks,
+    tiny_molmo2,
+)
 from tests.models.test_classification import KINDS as CLASSIFIERS
 from tests.models.test_vitpose import save as save_vitpose
 from tests.models.tiny_sam2 import picture
@@ -60,6 +69,14 @@ CHECKPOINTS: dict[str, tuple[tuple[str, ...], Callable[[Path], object]]] = {
     "vit": (("classifier",), save_classifier),
     "vitpose": (("pose",), lambda folder: save_vitpose(folder, ("stem", "tip"))),
     "grounding-dino": (("text-detector",), lambda folder: tiny_grounding_dino.save_tiny(folder)),
+    "florence-2": (("text-detector", "answerer", "describer"), tiny_florence2.tiny_checkpoint),
+    "kosmos-2": (("describer", "answerer", "text-detector"), tiny_kosmos2.tiny_checkpoint),
+    "molmo-2": (("answerer",), tiny_molmo2.tiny_checkpoint),
+    "blip-vqa": (("answerer",), lambda folder: tiny_blip.tiny_checkpoint(folder, "BlipForQuestionAnswering")),
+    "blip": (
+        ("describer",),
+        lambda folder: tiny_blip.tiny_checkpoint(folder, "BlipForConditionalGeneration"),
+    ),
 }
 
 
@@ -74,6 +91,12 @@ def ask(model, role: str) -> None:
         assert model.classify([image])[0]
     elif role == "pose":
         assert len(model.estimate(image, [Box(5, 5, 60, 60)])) == 1
+    elif role == "answerer":
+        pieces = model.answer(image, "what is it?")
+        assert isinstance(model.read(next(pieces, ""), 90, 120), Reading)
+        pieces.close()
+    elif role == "describer":
+        assert isinstance(model.describe(image, model.tasks[0]), Reading)
     else:
         assert isinstance(model.detect_text([image], ["a mug"]), list)
 

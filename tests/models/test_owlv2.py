@@ -191,6 +191,28 @@ def test_two_hundred_phrases_in_passes_find_what_one_pass_finds(v2: Path, detect
     assert len({d.name for d in passes[0]}) > 3
 
 
+def test_two_hundred_phrases_apart_find_what_each_finds_alone(v2: Path, detector):
+    phrases = [f"{word} {number}" for number in range(50) for word in ("cat", "a dog", "an ox", "two")]
+    image, apart = picture(96, 96), family.load(str(v2), "cpu", family.OwlOptions(apart=True))
+    together = {
+        p: [d for d in apart.detect_text([image], phrases, floor=0.2)[0] if d.name == p] for p in phrases
+    }
+    assert sum(map(bool, together.values())) > 100
+    for phrase, found in together.items():
+        (alone,) = detector.detect_text([image], [phrase], floor=0.2)
+        assert [d.box for d in found] == [d.box for d in alone]
+        assert [d.score for d in found] == pytest.approx([d.score for d in alone], abs=1e-5)
+
+
+def test_of_phrases_together_each_box_goes_to_the_best_of_those_that_find_it_alone(v2: Path):
+    image, every = picture(96, 96), family.load(str(v2), "cpu", ALL)
+    together = every.detect_text([image], PHRASES, floor=0.2)[0]
+    alone = [d for phrase in PHRASES for d in every.detect_text([image], [phrase], floor=0.2)[0]]
+    best = {box: max((d.score, d.name) for d in alone if d.box == box) for box in {d.box for d in alone}}
+    assert len(together) == len(best) < len(alone)
+    assert all(best[d.box] == (pytest.approx(d.score, abs=1e-6), d.name) for d in together)
+
+
 def test_batches_change_nothing(v2: Path, detector, monkeypatch):
     images = [picture(h, w, seed) for seed, (h, w) in enumerate(SIZES)]
     together = detector.detect_text(images, PHRASES)
@@ -210,6 +232,18 @@ def test_a_second_phrase_on_the_same_image_does_not_encode_it_again(detector, mo
     monkeypatch.setattr(detector._model, "image_embedder", encode)
     assert detector.detect_text([image, image], ["a dog"], floor=0)[1]
     assert detector.detect_like([image], [Example(image, Box(10, 10, 40, 40))], floor=0)[0]
+
+
+def test_the_vision_tower_runs_once_an_image_whatever_is_asked(detector):
+    runs: list[int] = []
+    detector._core.vision_model.register_forward_hook(lambda *_: runs.append(1))
+    image = picture(96, 96, 7)
+    for phrase in PHRASES:
+        detector.detect_text([image.copy()], [phrase])
+    detector.detect_like([image], [Example(image, Box(10, 10, 40, 40))])
+    assert len(runs) == 1
+    detector.detect_text([image, picture(60, 173, 7)], PHRASES)
+    assert len(runs) == 2
 
 
 def test_what_is_kept_of_images_is_bounded(detector, monkeypatch):

@@ -245,6 +245,15 @@ def test_several_phrases_find_what_each_finds_alone(sam3, theirs):
     assert [d.score for d in ours] == sorted((d.score for d in ours), reverse=True)
 
 
+def test_two_hundred_phrases_find_what_each_finds_when_asked_one_by_one(sam3, encodings):
+    image = picture(40, 60)
+    phrases = [f"{word} {number}" for number in range(50) for word in ("cat", "a dog", "an ox", "two")]
+    together = sam3.detect_text([image], phrases, floor=0.1)[0]
+    alone = [d for phrase in phrases for d in sam3.detect_text([image], [phrase], floor=0.1)[0]]
+    assert together == sorted(alone, key=lambda d: -d.score) and len({d.name for d in together}) > 50
+    assert len(encodings) == 1
+
+
 @pytest.mark.parametrize("height, width", SIZES.values(), ids=SIZES)
 def test_examples_find_what_transformers_finds(sam3, theirs, height, width):
     image = picture(height, width)

@@ -1,0 +1,1 @@
+"""What Florence-2 is asked for, and how sure it was of where."""
