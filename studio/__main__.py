@@ -1,4 +1,4 @@
-"""The command line: ``studio`` opens the page; ``studio models``, ``import`` and ``export`` work without it."""
+"""The command line: ``studio`` opens the page; ``studio models``, ``import``, ``predict`` … work without it."""
 
 from __future__ import annotations
 
@@ -6,20 +6,18 @@ import os
 import sys
 import threading
 import webbrowser
-from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from studio.access import LOCAL
+from studio.commands.jobs import app as jobs
+from studio.commands.opening import known_project, project_of, said, studio_of
+from studio.commands.predict import predict
 from studio.devices import size_text
-from studio.errors import NotFound, StudioError, unknown
+from studio.errors import NotFound
 from studio.settings import Settings, default_data_folder
-
-if TYPE_CHECKING:
-    from studio.project import Project
-    from studio.studio import Studio
 
 app = typer.Typer(
     help="Onelabel Studio: label one, get the rest.", no_args_is_help=False, pretty_exceptions_enable=False
@@ -62,9 +60,11 @@ def serve(
     import uvicorn
 
     from studio.app import serve as asgi
+    from studio.operations.jobs import runs
     from studio.operations.samples import drawn_scenes
+    from studio.studio import Studio
 
-    studio = _studio(settings)
+    studio = Studio(settings)
     # Whether the hub answers decides the default model; ask now, so that nobody waits for it later.
     threading.Thread(target=studio.hub.reachable, daemon=True).start()
     if sample:
@@ -78,13 +78,14 @@ def serve(
     try:
         uvicorn.run(asgi(studio, root_path), host=host, port=port, log_level="warning", ws_max_size=1 << 24)
     finally:
+        runs(studio).stop_all()
         studio.close()
 
 
 @app.command()
 def models(context: typer.Context) -> None:
     """List the models: what they take, their licence, their size, and whether they are here."""
-    studio = _studio(_settings(context))
+    studio = studio_of(context)
     for card in studio.registry.cards():
         size = f"{size_text(card.download.bytes)} download" if card.download else "no download"
         state = "demo for the sample scenes only" if card.demo else studio.hub.state(card)
@@ -98,20 +99,29 @@ def models(context: typer.Context) -> None:
 @app.command("add-model")
 def add_model(
     context: typer.Context,
-    file: Annotated[
-        Path, typer.Argument(help="A checkpoint: of SAM, SAM-HQ, SAM 2, RITM, FocalClick or CDNet.")
+    model: Annotated[
+        str,
+        typer.Argument(
+            help="A checkpoint file: of SAM, SAM-HQ, SAM 2, RITM, FocalClick or CDNet; or the id of a model on the "
+            "Hugging Face hub, such as facebook/detr-resnet-50."
+        ),
     ],
-    title: Annotated[str, typer.Option(help="What the model is to be called.")] = "",
+    title: Annotated[str, typer.Option(help="What a checkpoint is to be called.")] = "",
 ) -> None:
-    """Take a checkpoint file of your own in as a model. Nothing in it is run."""
-    studio = _studio(_settings(context))
-    from studio.operations import checkpoints
+    """Take a checkpoint file of your own, or a model of the Hugging Face hub, in as a model. Nothing in it is run."""
+    studio = studio_of(context)
+    from studio.hub.ids import HUB_ID
+    from studio.operations import checkpoints, hub_models
 
     def work() -> None:
-        card = checkpoints.add(studio, LOCAL, file, title=title)
+        file = Path(model)
+        if HUB_ID.fullmatch(model) and not file.exists() and file.suffix not in (".pt", ".pth"):
+            card = hub_models.add(studio, LOCAL, model)
+        else:
+            card = checkpoints.add(studio, LOCAL, file, title=title)
         typer.echo(f"{card.title} was added as {card.id}. A page that is loaded from now on offers it.")
 
-    _said(work)
+    said(work)
 
 
 @app.command("remove-model")
@@ -119,11 +129,15 @@ def remove_model(
     context: typer.Context,
     model: Annotated[str, typer.Argument(help="The id of a model added before, such as own-0123456789ab.")],
 ) -> None:
-    """Delete a checkpoint that was added. A studio that runs meanwhile keeps it until it is started again."""
-    studio = _studio(_settings(context))
-    from studio.operations import checkpoints
+    """Delete a checkpoint, or forget a model of the hub, that was added.
 
-    _said(lambda: typer.echo(f"{checkpoints.remove(studio, LOCAL, model)} was removed."))
+    A studio that runs meanwhile keeps it until it is started again.
+    """
+    studio = studio_of(context)
+    from studio.operations import checkpoints, hub_models
+
+    kind = hub_models if model in [key for _, key in hub_models.added(studio)] else checkpoints
+    said(lambda: typer.echo(f"{kind.remove(studio, LOCAL, model)} was removed."))
 
 
 @app.command("import")
@@ -145,11 +159,11 @@ def import_(
     ] = "append",
 ) -> None:
     """Add images, and annotations if given, to a project."""
-    studio = _studio(_settings(context))
+    studio = studio_of(context)
     from studio.operations import exchange, intake
 
     def work() -> None:
-        target = _project(studio, project) or studio.store.create_project(project, LOCAL)
+        target = project_of(studio, project) or studio.store.create_project(project, LOCAL)
         addresses = [s for s in sources if s.startswith(("http://", "https://"))]
         paths = [Path(s) for s in sources if s not in addresses]
         for path in paths:
@@ -172,7 +186,7 @@ def import_(
             for problem in done.problems:
                 typer.echo(f"  {problem}", err=True)
 
-    _said(work)
+    said(work)
 
 
 @app.command("export")
@@ -189,13 +203,11 @@ def export(
     only: Annotated[str, typer.Option(help="Which images: all, labelled or done.")] = "all",
 ) -> None:
     """Write a project's annotations."""
-    studio = _studio(_settings(context))
+    studio = studio_of(context)
     from studio.operations import exchange
 
     def work() -> None:
-        found = _project(studio, project)
-        if found is None:
-            raise unknown("project", project, [p.name for p in studio.store.projects(LOCAL)])
+        found = known_project(studio, project)
         report = exchange.export_annotations(
             studio.store, found.id, format, target, with_images=with_images, drafts=drafts, only=only
         )
@@ -203,30 +215,11 @@ def export(
         for note in report.problems:
             typer.echo(f"  {note}", err=True)
 
-    _said(work)
+    said(work)
 
 
-def _studio(settings: Settings) -> Studio:
-    from studio.studio import Studio
-
-    return Studio(settings)
-
-
-def _settings(context: typer.Context) -> Settings:
-    data, database = context.obj
-    return Settings(data or default_data_folder(), database)
-
-
-def _project(studio: Studio, name: str) -> Project | None:
-    return next((p for p in studio.store.projects(LOCAL) if name in (p.name, p.id)), None)
-
-
-def _said(work: Callable[[], None]) -> None:
-    try:
-        work()
-    except StudioError as error:
-        typer.echo(f"studio: {error}", err=True)
-        raise typer.Exit(1) from None
+app.command("predict")(predict)
+app.add_typer(jobs, name="jobs")
 
 
 def main() -> None:

@@ -17,6 +17,7 @@ from studio.access import PersonMiddleware
 from studio.failures import log
 from studio.media import media_routes
 from studio.opening import opening
+from studio.rest import PREFIX, api
 from studio.scripts import ScriptFiles
 from studio.studio import Studio
 
@@ -92,9 +93,10 @@ def build(studio: Studio) -> gr.Blocks:
 
 
 def serve(studio: Studio, root_path: str | None = None) -> FastAPI:
-    """Return the ASGI app: the page, the images, the static files, and who is asking."""
+    """Return the ASGI app: the page, the images, the static files, the API, and who is asking."""
     app = FastAPI(title=TITLE, docs_url=None, redoc_url=None, openapi_url=None)
     app.include_router(media_routes(studio))
+    app.mount(PREFIX, api(studio))
     for name in ("canvas", "gallery"):
         folder = Path(str(resources.files(f"studio.{name}")))
         app.mount(f"/static/{name}", ScriptFiles(folder), name=name)

@@ -16,7 +16,7 @@ pip() { "$venv/bin/python" -m pip --quiet --disable-pip-version-check "$@"; }
 echo "Installing (about 6 GB and a few minutes the first time) …"
 pip install --upgrade pip "setuptools>=77" wheel
 pip install torch torchvision
-pip install -e ".[test,yolo]"
+pip install -e ".[test,yolo,ray]"
 # sam2 compiles a CUDA extension unless told not to, and finds torch only without build isolation. Both
 # packages are yardsticks of the parity tests, which skip where they are absent.
 SAM2_BUILD_CUDA=0 pip install --no-build-isolation "sam2>=1.1" "segment-anything>=1.0" ||

@@ -33,8 +33,9 @@ LAYERS = [
     {"pool"},
     {"studio"},
     {"operations"},
-    {"canvas", "gallery", "media", "opening"},
+    {"canvas", "gallery", "media", "opening", "rest"},
     {"app"},
+    {"commands"},
     {"__main__"},
 ]
 

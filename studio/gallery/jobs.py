@@ -99,11 +99,6 @@ def _undo(studio: Studio, person: str, job: str) -> str:
     count = jobs.undo(studio, person, job)
     if not count:
         return "There was nothing left to take back. What people changed since stays."
-    images = "1 image" if count == 1 else f"{count:,} images"
-    told = f"Taken back on {images}. What people accepted or changed since stays."
-    studio.store.set_job_state(
-        job, studio.store.job(job).state, problem=told
-    )  # so that the list says it later, too
     return ""
 
 

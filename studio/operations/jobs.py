@@ -12,17 +12,19 @@ import numpy as np
 from studio import images
 from studio.adapters import Detection
 from studio.annotations import Box
-from studio.errors import BadInput, NotAllowed, NotFound
+from studio.errors import BadInput, NotAllowed, NotFound, unknown
 from studio.gate import Turn
 from studio.operations.merging import Merged, merge
 from studio.operations.predict import Prediction, Recipe, annotations, check, find_in
+from studio.operations.ray_engine import Cluster, RayRun, Spread
 from studio.operations.running import VERB, Run, Runs
-from studio.project import Applied, ImageRecord, Job
+from studio.project import Applied, Filters, ImageRecord, Job
 from studio.studio import Studio
 
 KIND = "predict"
 CLASS_NAMES = "class names of models"  # the project's setting: what each model's classes are called there
 PREVIEWED = 12  # images that a preview looks at, at most
+IMAGES: dict[str, Filters] = {"all": {}, "unlabelled": {"unlabelled": True}, "todo": {"status": "todo"}}
 
 _RUNS: WeakKeyDictionary[Studio, Runs] = WeakKeyDictionary()
 _LOCK = threading.Lock()
@@ -38,23 +40,37 @@ def runs(studio: Studio) -> Runs:
 
 
 def begin(
-    studio: Studio, person: str, project_id: str, recipe: Recipe, image_ids: Sequence[str], *, title: str = ""
+    studio: Studio,
+    person: str,
+    project_id: str,
+    recipe: Recipe,
+    image_ids: Sequence[str],
+    *,
+    title: str = "",
+    cluster: Cluster | None = None,
 ) -> Job:
-    """Begin to predict images of a project. Raises BadInput, NotFound, and NeedsDownload for a model not here."""
+    """Begin to predict images of a project, here or on a cluster.
+
+    Raises BadInput, NotFound, NeedsDownload for a model not here, and what ``Cluster.join`` does.
+    """
     _see(studio, project_id, person)
     check(studio, recipe)
     ready(studio, recipe)
+    if cluster is not None:
+        cluster.join(studio, recipe)
     names = " + ".join(
         studio.registry.card(m).title for m in (*recipe.models, recipe.segmenter, recipe.pose) if m
     )
-    job = studio.store.add_job(project_id, person, KIND, title or names, recipe.to_json(), image_ids)
     remember(studio, project_id, recipe, person)
-    runs(studio).start(studio.store, job, lambda: Prediction(studio, recipe))
-    return studio.store.job(job.id)
+    recipe = with_own_classes(studio, project_id, recipe)
+    job = studio.store.add_job(project_id, person, KIND, title or names, recipe.to_json(), image_ids)
+    return _start(studio, job, recipe, cluster)
 
 
-def go_on(studio: Studio, person: str, job_id: str) -> Job:
+def go_on(studio: Studio, person: str, job_id: str, *, cluster: Cluster | None = None) -> Job:
     """Go on with a job that was paused, cancelled, or cut off by the end of its process, where it stood.
+
+    It may go on elsewhere than it began: the images that are left are all that counts.
 
     Images that failed are tried once more, also of a job that is done. Raises Conflict where it is running, and
     BadInput where nothing is left to do.
@@ -63,14 +79,30 @@ def go_on(studio: Studio, person: str, job_id: str) -> Job:
     recipe = Recipe.from_json(job.settings)
     check(studio, recipe)
     ready(studio, recipe)
+    if cluster is not None:
+        cluster.join(studio, recipe)
     if job.state != "running":
         again = studio.store.retry_job_images(job.id)
         if job.state == "done":
             if not again:
                 raise BadInput(f"“{job.title}” is done: no image of it is left.")
             studio.store.set_job_state(job.id, "paused", only=("done",))
-    runs(studio).start(studio.store, job, lambda: Prediction(studio, recipe))
+    return _start(studio, job, recipe, cluster)
+
+
+def _start(studio: Studio, job: Job, recipe: Recipe, cluster: Cluster | None) -> Job:
+    if cluster is None:
+        runs(studio).start(studio.store, job, lambda: Prediction(studio, recipe))
+    else:
+        runs(studio).start(studio.store, job, lambda: Spread(studio, recipe, cluster), RayRun)
     return studio.store.job(job.id)
+
+
+def images_of(studio: Studio, project_id: str, which: str) -> list[str]:
+    """Return the ids of a project's images: all, those without a label, or those not marked done."""
+    if which not in IMAGES:
+        raise unknown("choice of images", which, IMAGES)
+    return studio.store.image_ids(project_id, **IMAGES[which])
 
 
 def running(studio: Studio, job_id: str) -> Run | None:
@@ -80,9 +112,12 @@ def running(studio: Studio, job_id: str) -> Run | None:
 
 
 def pause(studio: Studio, person: str, job_id: str) -> None:
-    job_for(studio, job_id, person)
+    """Stop a job after the images in hand. Another process that works on it does so within a few seconds."""
+    job = job_for(studio, job_id, person)
     if (run := running(studio, job_id)) is not None:
         run.pause()
+    elif job.state == "running":
+        studio.store.set_job_state(job_id, "paused", only=("running",))
 
 
 def cancel(studio: Studio, person: str, job_id: str) -> None:
@@ -90,8 +125,8 @@ def cancel(studio: Studio, person: str, job_id: str) -> None:
     job = job_for(studio, job_id, person)
     if (run := running(studio, job_id)) is not None:
         run.cancel()
-    elif job.state == "paused":
-        studio.store.set_job_state(job_id, "cancelled", only=("paused",))
+    elif job.state in ("paused", "running"):
+        studio.store.set_job_state(job_id, "cancelled", only=("paused", "running"))
 
 
 def undo(studio: Studio, person: str, job_id: str) -> int:
@@ -99,7 +134,12 @@ def undo(studio: Studio, person: str, job_id: str) -> int:
     job = job_for(studio, job_id, person)
     if job.state == "running":
         raise BadInput(f"“{job.title}” is running. Cancel it first, then undo it.")
-    return studio.store.undo_group(job.id, person)
+    count = studio.store.undo_group(job.id, person)
+    if count:  # said with the job from now on
+        pictures = "1 image" if count == 1 else f"{count:,} images"
+        told = f"Taken back on {pictures}. What people accepted or changed since stays."
+        studio.store.set_job_state(job.id, job.state, problem=told)
+    return count
 
 
 def forget(studio: Studio, person: str, job_id: str) -> None:
@@ -160,7 +200,8 @@ def look(
     check(studio, recipe)
     ready(studio, recipe)
     picture = images.decode(studio.store.original_path(image), image.name)
-    return Findings(image, recipe, tuple(find_in(studio, recipe, picture, region, turn=turn)))
+    named = with_own_classes(studio, image.project_id, recipe)
+    return Findings(image, recipe, tuple(find_in(studio, named, picture, region, turn=turn)))
 
 
 def keep(
@@ -213,6 +254,14 @@ def remembered(studio: Studio, project_id: str, model_id: str) -> tuple[dict[str
     """Return what a model's classes were called last time in a project, and what became of unknown ones."""
     known = (studio.store.project(project_id).settings.get(CLASS_NAMES) or {}).get(model_id) or {}
     return dict(known.get("classes") or {}), str(known.get("unknown") or "add")
+
+
+def with_own_classes(studio: Studio, project_id: str, recipe: Recipe) -> Recipe:
+    """Return a recipe for which a class that the project has is no unknown one."""
+    if recipe.unknown != "drop":
+        return recipe
+    own: dict[str, str | None] = {c.name: c.name for c in studio.store.classes(project_id)}
+    return replace(recipe, classes={**own, **recipe.classes})
 
 
 def _see(studio: Studio, project_id: str, person: str) -> None:

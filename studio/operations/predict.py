@@ -133,10 +133,21 @@ def options_of(card: Card, recipe: Recipe) -> Any:
     for name, value in values.items():
         if name not in known:
             raise unknown(f"option of {card.title}", name, sorted(known))
+        _check_kind(card, name, value)
         limits = known[name].metadata
         if "min" in limits and not limits["min"] <= value <= limits["max"]:
             raise BadInput(f"“{name}” of {card.title} lies between {limits['min']} and {limits['max']}.")
     return card.options(**values)
+
+
+def _check_kind(card: Card, name: str, value: Any) -> None:
+    default = getattr(card.options(), name)
+    for kind, words in ((bool, "true or false"), (int, "a whole number"), (float, "a number"), (str, "text")):
+        if isinstance(default, kind):
+            fits = isinstance(value, (int, float) if kind is float else kind)
+            if not fits or (kind is not bool and isinstance(value, bool)):
+                raise BadInput(f"“{name}” of {card.title} is {words}; “{str(value)[:40]}” is not.")
+            return
 
 
 def find(

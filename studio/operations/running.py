@@ -79,12 +79,12 @@ class Run:
         self._results: queue.Queue[tuple[ImageRecord, list[Annotation]] | None] = queue.Queue(BEHIND)
         self._error: BaseException | None = None
         store.set_job_state(job.id, "running", only=("paused", "failed", "cancelled"))
-        self._thread = threading.Thread(target=self._go, name=job.title, daemon=True)
-        self._thread.start()
+        self._ended = threading.Event()
+        threading.Thread(target=self._live, name=job.title, daemon=True).start()
 
     @property
     def running(self) -> bool:
-        return self._thread.is_alive()
+        return not self._ended.is_set()
 
     def pause(self) -> None:
         """Stop after the batch in hand; it can go on later."""
@@ -95,13 +95,19 @@ class Run:
         self._end("cancelled")
 
     def wait(self, timeout: float | None = None) -> None:
-        self._thread.join(timeout)
+        self._ended.wait(timeout)  # unlike a thread's join, it bears Ctrl+C
 
     def _end(self, state: str) -> None:
         self._wanted = self._wanted or state
         self._stop.set()
 
     # ---- the threads ----
+
+    def _live(self) -> None:
+        try:
+            self._go()
+        finally:
+            self._ended.set()
 
     def _go(self) -> None:
         over = threading.Event()
@@ -110,10 +116,7 @@ class Run:
         writer.start()
         state, problem = "done", None
         try:
-            for records, pictures in self._batches():
-                self._handle(records, pictures)
-                if self._error is not None:
-                    raise self._error
+            self._work_through()
         except BaseException as error:  # told to whoever looks at the job
             state, problem = "failed", sentence(error)
         finally:
@@ -122,14 +125,35 @@ class Run:
             over.set()
         if self._error is not None and problem is None:
             state, problem = "failed", sentence(self._error)
-        if state == "done" and self._wanted:
-            state = self._wanted
+        if state == "done" and (wanted := self._wanted or self._cancelled_elsewhere()):
+            state = wanted
         self._store.set_job_state(self.job_id, state, problem=problem)
 
+    def _cancelled_elsewhere(self) -> str | None:
+        """Return "cancelled" where another process wants it so since the last beat: what it then saw is to hold."""
+        with suppress(Exception):
+            if self._store.beat_job(self.job_id) == "cancelled":
+                return "cancelled"
+        return None
+
     def _beat(self, over: threading.Event) -> None:
+        """Say that this process lives, and hear what another one wants of the job."""
         while not over.wait(BEAT):
             with suppress(Exception):  # a busy database; the next one will get through
-                self._store.beat_job(self.job_id)
+                if (wanted := self._store.beat_job(self.job_id)) in ("paused", "cancelled"):
+                    self._end(wanted)
+
+    def _work_through(self) -> None:
+        """Go through the images that are left, until all are done or the run is to stop."""
+        for records, pictures in self._batches():
+            self.progress.now = records[0].name
+            for record, found in annotate_each(self._work, records, pictures):
+                if isinstance(found, Exception):
+                    self._failed(record, found)
+                else:
+                    self._results.put((record, found))
+            if self._error is not None:
+                raise self._error
 
     def _batches(self) -> Iterator[tuple[list[ImageRecord], list[np.ndarray]]]:
         """Yield decoded batches, in the order of the job; an image that cannot be read is written down."""
@@ -166,22 +190,6 @@ class Run:
     def _read(self, record: ImageRecord) -> np.ndarray:
         return images.decode(self._store.original_path(record), record.name)
 
-    def _handle(self, records: list[ImageRecord], pictures: list[np.ndarray]) -> None:
-        self.progress.now = records[0].name
-        try:
-            found = self._work.annotate(records, pictures)
-        except Exception as error:
-            if len(records) == 1:
-                self._failed(records[0], error)
-                return
-            for record, picture in zip(
-                records, pictures, strict=True
-            ):  # one of them may be what does not work
-                self._handle([record], [picture])
-            return
-        for record, hits in zip(records, found, strict=True):
-            self._results.put((record, hits))
-
     def _write(self) -> None:
         while (result := self._results.get()) is not None:
             if self._error is not None:
@@ -217,6 +225,26 @@ class Run:
         self.progress.step()
 
 
+def annotate_each(
+    work: ImageWork, records: Sequence[ImageRecord], pictures: Sequence[np.ndarray]
+) -> Iterator[tuple[ImageRecord, list[Annotation] | Exception]]:
+    """Yield for each image what is found on it, or what went wrong.
+
+    Where a batch fails, each of its images is tried alone: one of them may be what does not work.
+    """
+    try:
+        found = work.annotate(records, pictures)
+    except Exception as error:
+        if len(records) == 1:
+            yield records[0], error
+            return
+    else:
+        yield from zip(records, found, strict=True)
+        return
+    for record, picture in zip(records, pictures, strict=True):
+        yield from annotate_each(work, [record], [picture])
+
+
 class Runs:
     """The jobs that this process works on, one run each."""
 
@@ -224,13 +252,19 @@ class Runs:
         self._runs: dict[str, Run] = {}
         self._lock = threading.Lock()
 
-    def start(self, store: Store, job: Job, make: Callable[[], ImageWork]) -> Run:
-        """Begin or go on with a job. Raises Conflict where it is running."""
+    def start(
+        self,
+        store: Store,
+        job: Job,
+        make: Callable[[], ImageWork],
+        kind: Callable[[Store, Job, ImageWork], Run] = Run,
+    ) -> Run:
+        """Begin or go on with a job; ``kind`` says how it runs. Raises Conflict where it is running."""
         with self._lock:
             known = self._runs.get(job.id)
             if known is not None and known.running:
                 raise Conflict(f"“{job.title}” is running already.")
-            run = self._runs[job.id] = Run(store, job, make())
+            run = self._runs[job.id] = kind(store, job, make())
             return run
 
     def get(self, job_id: str) -> Run | None:

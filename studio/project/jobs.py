@@ -114,13 +114,16 @@ class JobStore:
         with self._db.read() as c:
             return [JobImage(row.position, as_record(row), "todo") for row in c.execute(wanted)]
 
-    def job_report(self, job_id: str, *, failed_only: bool = True, limit: int = 1000) -> list[JobImage]:
-        """Return what became of the images, in order; by default of those that failed."""
+    def job_report(
+        self, job_id: str, *, failed_only: bool = True, after: int = -1, limit: int = 1000
+    ) -> list[JobImage]:
+        """Return what became of the images behind a position, in order; by default of those that failed."""
         wanted = (
             select(job_images.c.position, job_images.c.state.label("became"), job_images.c.problem)
             .add_columns(job_images.c.counts, images)
             .join(images, images.c.seq == job_images.c.image)
             .where(job_images.c.job_id == asked_id(job_id), job_images.c.state != "todo")
+            .where(job_images.c.position > after)
             .order_by(job_images.c.position)
             .limit(limit)
         )
@@ -141,7 +144,7 @@ class JobStore:
         verb: str,
         counts: Mapping[str, int] | None = None,
     ) -> Applied | None:
-        """Write an image's result and that it is done, in one; None where it was done already.
+        """Write an image's result and that it is done, in one; None where it was done already or the job cancelled.
 
         The annotations are the work of whoever started the job, and one group of history with its other images:
         ``undo_group(job_id, person)`` takes all of it back.
@@ -150,6 +153,9 @@ class JobStore:
             person = _find(c, job_id).person
         edit = Edit(person, changes, verb=verb, group=job_id)
         with self._db.write() as c:
+            # Whoever cancels a job that another process works on may undo it at once: nothing comes afterwards.
+            if _find(c, job_id).state == "cancelled":
+                return None
             if not _mark(c, job_id, image_id, "done", None, counts or {}):
                 return None
             return edit.carry_out(c, image_id)
@@ -186,10 +192,11 @@ class JobStore:
             c.execute(update(jobs).where(jobs.c.id == job_id).values(values))
         return self.job(job_id)
 
-    def beat_job(self, job_id: str) -> None:
-        """Say that a process works on the job still."""
+    def beat_job(self, job_id: str) -> JobState:
+        """Say that a process works on the job still; return the state, which another process may have changed."""
         with self._db.write() as c:
             c.execute(update(jobs).where(jobs.c.id == job_id).values(changed=datetime.now(UTC)))
+            return _find(c, job_id).state
 
     def delete_job(self, job_id: str) -> None:
         """Forget a job; what it has made stays."""

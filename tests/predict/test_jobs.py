@@ -212,3 +212,13 @@ def test_what_classes_were_called_is_remembered_by_project_and_model(studio, pro
     assert jobs.remembered(studio, project.id, "beside") == ({}, "add")
     other = studio.store.create_project("Other", "ann")
     assert jobs.remembered(studio, other.id, "squares") == ({}, "add")
+
+
+def test_a_class_that_the_project_has_is_no_unknown_one(studio, project, records):
+    recipe = Recipe(("squares",), unknown="drop")
+    assert jobs.look(studio, records[3], recipe).detections == ()
+    studio.store.add_class(project.id, "square")
+    assert len(jobs.look(studio, records[3], recipe).detections) == 3
+    finished(studio, jobs.begin(studio, "ann", project.id, recipe, ids(records)))
+    assert total(studio, records) == sum(i % 4 for i in range(12))
+    assert jobs.remembered(studio, project.id, "squares") == ({}, "drop")

@@ -1,0 +1,49 @@
+"""What became of a job's images: how many annotations came of it, and which images failed and why."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+from studio.operations.jobs import job_for
+from studio.project import Job
+from studio.studio import Studio
+
+PAGE = 1000
+
+
+@dataclass(frozen=True)
+class Report:
+    """``failed`` has the name of each image that could not be done, with the reason, in the job's order."""
+
+    job: Job
+    added: int
+    merged: int
+    dropped: int
+    failed: tuple[tuple[str, str], ...]
+
+    def sentence(self) -> str:
+        job = self.job
+        left = job.total - job.done - job.failed
+        parts = [
+            f"{job.done:,} of {job.total:,} images done: {self.added:,} annotations added, "
+            f"{self.merged:,} merged into what was there, {self.dropped:,} deleted"
+        ]
+        parts += [f"{job.failed:,} images failed"] if job.failed else []
+        parts += [f"{left:,} images left"] if left else []
+        return "; ".join(parts) + "."
+
+
+def report(studio: Studio, person: str, job_id: str) -> Report:
+    """Return what became of a job's images so far. Raises NotFound."""
+    job = job_for(studio, job_id, person)
+    counts: Counter[str] = Counter()
+    failed: list[tuple[str, str]] = []
+    after = -1
+    while page := studio.store.job_report(job_id, failed_only=False, after=after, limit=PAGE):
+        for entry in page:
+            counts.update(entry.counts)
+            if entry.state == "failed":
+                failed.append((entry.image.name, entry.problem or ""))
+        after = page[-1].position
+    return Report(job, counts["added"], counts["merged"], counts["dropped"], tuple(failed))

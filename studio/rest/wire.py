@@ -1,0 +1,171 @@
+"""What the API takes and gives, as JSON. Boxes are x0, y0, x1, y1 in pixels of the upright image."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from studio.adapters import Card, Detection
+from studio.annotations import Box
+from studio.errors import BadInput
+from studio.geometry import mask_to_rle
+from studio.operations.merging import SAME_FOUND
+from studio.operations.predict import FIRST_THRESHOLD, Recipe
+from studio.operations.reports import Report
+from studio.operations.running import Run
+from studio.project import ImageRecord, Job, Project
+from studio.studio import Studio
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(extra="forbid")  # a field that is misspelt is told, not passed over
+
+
+class TilingBody(_Body):
+    """Look at large images in overlapping tiles."""
+
+    side: int = 640
+    overlap: int = 128
+    together: Literal["nms", "nmm", "none"] = "nms"
+    same: float = 0.5
+    batch: int = Field(4, ge=1, le=64)
+    whole: bool = True
+
+
+class FusionBody(_Body):
+    """How several detectors' findings become one."""
+
+    way: Literal["wbf", "nms", "soft-nms"] = "wbf"
+    same: float = 0.55
+    weights: list[float] = []
+
+
+class RecipeBody(_Body):
+    """Which models predict, and what becomes of what they find."""
+
+    models: list[str] = Field(description="1 to 5 detectors, or one classifier or semantic segmenter.")
+    segmenter: str = Field("", description="Makes masks of boxes.")
+    pose: str = Field("", description="Places keypoints in boxes.")
+    threshold: float = FIRST_THRESHOLD
+    options: dict[str, dict[str, Any]] = Field({}, description="Values of a model's options, by its id.")
+    classes: dict[str, str | None] = Field(
+        {}, description="A model's name → the project's; null leaves it out."
+    )
+    unknown: Literal["add", "drop"] = "add"
+    tiling: TilingBody | None = None
+    fusion: FusionBody = FusionBody()
+    policy: Literal["append", "merge", "skip", "replace-drafts", "replace-all"] = "append"
+    same: float = SAME_FOUND
+
+    def recipe(self) -> Recipe:
+        return Recipe.from_json(self.model_dump(include=set(RecipeBody.model_fields)))
+
+
+class PredictBody(RecipeBody):
+    """Predict an image of a project; nothing is saved."""
+
+    image: str = Field(description="The image's id.")
+    region: list[float] | None = Field(None, description="x0, y0, x1, y1 of the part to look at.")
+
+
+class JobBody(RecipeBody):
+    """Predict images of a project, and save what is found as drafts."""
+
+    project: str = Field(description="The project's id.")
+    images: Literal["all", "unlabelled", "todo"] | list[str] = Field(
+        "all", description="Which, or their ids."
+    )
+    title: str = ""
+
+
+def region_of(corners: list[float] | None) -> Box | None:
+    if corners is None:
+        return None
+    if len(corners) != 4:
+        raise BadInput(f"A region is x0, y0, x1, y1; this one has {len(corners)} numbers.")
+    return Box(*corners)
+
+
+def project_json(project: Project) -> dict[str, Any]:
+    return {
+        "id": project.id,
+        "name": project.name,
+        "images": project.image_count,
+        "created": project.created.isoformat(),
+    }
+
+
+def image_json(image: ImageRecord) -> dict[str, Any]:
+    return {
+        "id": image.id,
+        "name": image.name,
+        "width": image.width,
+        "height": image.height,
+        "status": image.status,
+        "annotations": image.count,
+        "drafts": image.drafts,
+    }
+
+
+def model_json(studio: Studio, card: Card) -> dict[str, Any]:
+    defaults = card.options()
+    return {
+        "id": card.id,
+        "title": card.title,
+        "roles": list(card.roles),
+        "licence": card.licence,
+        "commercial": card.commercial,
+        "demo": card.demo,
+        "state": studio.hub.state(card),
+        "download_bytes": card.download.bytes if card.download else 0,
+        "options": {
+            option.name: {"default": getattr(defaults, option.name), **dict(option.metadata)}
+            for option in fields(card.options)
+        },
+    }
+
+
+def detection_json(detection: Detection) -> dict[str, Any]:
+    found: dict[str, Any] = {
+        "class": detection.name,
+        "score": float(detection.score),
+        "box": list(detection.box.xyxy),
+    }
+    if detection.mask is not None:
+        found["mask"] = mask_to_rle(detection.mask)
+    if detection.keypoints is not None:
+        found["keypoints"] = [list(point) for point in detection.keypoints.points]
+        found["keypoint_scores"] = [float(score) for score in detection.keypoint_scores]
+    return found
+
+
+def job_json(job: Job, run: Run | None) -> dict[str, Any]:
+    """Return a job; with what this process knows of it where it works on it."""
+    found: dict[str, Any] = {
+        "id": job.id,
+        "project": job.project_id,
+        "title": job.title,
+        "state": job.state,
+        "problem": job.problem,
+        "created": job.created.isoformat(),
+        "done": job.done,
+        "failed": job.failed,
+        "total": job.total,
+        "settings": job.settings,
+    }
+    if run is not None:
+        found |= {"now": run.progress.now, "seconds_left": run.progress.seconds_left}
+    return found
+
+
+def report_json(report: Report) -> dict[str, Any]:
+    return {
+        "job": job_json(report.job, None),
+        "added": report.added,
+        "merged": report.merged,
+        "dropped": report.dropped,
+        "failed": [{"image": name, "problem": problem} for name, problem in report.failed],
+        "sentence": report.sentence(),
+    }
