@@ -18,7 +18,13 @@ from unittest.mock import patch
 import numpy as np
 
 Run = Callable[[np.ndarray, np.ndarray], None]  # an image, and clicks (n, 2): encode, then click after click
-ROUNDS = {"sam3": 2}  # of those that take minutes on a processor, fewer
+ROUNDS = {
+    "sam": 3,
+    "sam_hq": 3,
+    "sam3": 2,
+    "ritm": 2,
+    "cdnet": 1,
+}  # fewer of those that take long on a processor
 
 
 def random_sam2() -> Any:
