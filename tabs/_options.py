@@ -43,9 +43,9 @@ element.addEventListener('input', (event) => {
   if (out) out.textContent = event.target.value;
 });
 """
-# JavaScript that gives what every form with a class name says: {model: {option: value}}.
-READ = """(name) => { const told = {};
-for (const field of document.querySelectorAll(`.${name} [data-option]`)) {
+# JavaScript that gives what the form with an id says: {model: {option: value}}.
+READ = """(id) => { const told = {};
+for (const field of document.querySelectorAll(`#${id} [data-option]`)) {
   const {model, option, kind} = field.dataset;
   const value = kind === "switch" ? field.checked : kind === "slider" || kind === "number" ? Number(field.value)
     : kind === "choice" ? JSON.parse(field.value) : field.value;
@@ -133,7 +133,7 @@ def options_form(elem_id: str) -> gr.HTML:
     """Return the place of the form; ``form()`` fills it."""
     return gr.HTML(
         "", css_template=STYLE, js_on_load=ON_LOAD, apply_default_css=False, padding=False,
-        elem_id=elem_id, elem_classes=["model-options"],
+        elem_id=elem_id,
     )  # fmt: skip
 
 

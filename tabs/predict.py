@@ -12,20 +12,22 @@ from typing import Any
 import gradio as gr
 
 from studio.app import Shared
-from studio.errors import NotFound
+from studio.errors import BadInput, NotFound
 from studio.operations import jobs, predict
 from studio.operations.predict import Recipe
 from studio.studio import Studio
 from tabs._classmap import ADD, DROP
-from tabs._predict_dataset import Dataset
+from tabs._finding.many import Dataset
+from tabs._finding.one import Kept, OneImage
+from tabs._finding.page import Page, Place, page_of
+from tabs._finding.settings import Settings
+from tabs._predict_classes import ClassNames
 from tabs._predict_models import ModelChoice
-from tabs._predict_one import Kept, OneImage
-from tabs._predict_page import FROM_PICTURE, HERE, TO_PICTURE, Page, here, page_of
-from tabs._predict_settings import Settings
 from tabs._work import LONG, QUIET, Progress, Work
 
 TITLE = "Predict"
 ORDER = 30
+PLACE = Place("predict")
 
 
 @dataclass
@@ -57,21 +59,24 @@ class _Page:
         self._project = gr.State("")
         self._seen = gr.State("")  # the image that was open in Segment when this tab was last shown
         self._called = gr.State({})  # what the models' classes were called in this project before
-        with gr.Row(elem_id="predict-main"):
-            with gr.Column(scale=3, min_width=300, elem_id="predict-settings"):
-                self._choice = ModelChoice(studio)
-                self._settings = Settings()
+        with gr.Row(elem_classes=["finding-main"]):
+            with gr.Column(scale=3, min_width=300, elem_classes=["finding-settings"]):
+                self._choice = ModelChoice(studio, PLACE)
+                self._settings = Settings(PLACE)
+                self._classes = ClassNames(PLACE)
             with gr.Column(scale=8, min_width=340):
-                with gr.Tabs(elem_id="predict-tabs"):
-                    with gr.Tab("One image", id="predict-one"):
-                        self._one = OneImage(studio)
-                    with gr.Tab("Many images", id="predict-many"):
-                        self._dataset = Dataset(studio)
-        choice, settings = self._choice, self._settings
-        self._inputs = [self._here, self._project, self._called, *choice.inputs, *settings.inputs]
-        self._told = [*choice.told_outputs, settings.options, settings.tiles, settings.fusion]
+                with gr.Tabs(elem_classes=["finding-tabs"]):
+                    with gr.Tab("One image", id=PLACE.id("one")):
+                        self._one = OneImage(studio, PLACE)
+                    with gr.Tab("Many images", id=PLACE.id("many")):
+                        self._dataset = Dataset(studio, PLACE)
+        choice, settings, classes = self._choice, self._settings, self._classes
+        self._inputs = [
+            self._here, self._project, self._called, *choice.inputs, *settings.inputs, classes.rule
+        ]  # fmt: skip
+        self._told = [*choice.fetching.outputs, *settings.outputs]
         self._chosen_outputs = [
-            choice.models, choice.segmenter, choice.pose, choice.threshold, settings.rule, settings.table,
+            choice.models, choice.segmenter, choice.pose, choice.threshold, classes.rule, classes.table,
             self._called, *self._told,
         ]  # fmt: skip
         for part in (self._one, self._dataset):
@@ -79,31 +84,23 @@ class _Page:
         self._wire()
 
     def _wire(self) -> None:
-        choice, settings, inputs = self._choice, self._settings, set(self._inputs)
-        told: dict[str, Any] = {**QUIET, "js": HERE}
+        choice, classes, inputs = self._choice, self._classes, set(self._inputs)
+        told: dict[str, Any] = {**QUIET, "js": PLACE.here}
         choice.kind.input(self._of_kind, inputs, self._chosen_outputs, **told)
         choice.models.input(self._picked, inputs, self._chosen_outputs, **told).then(
             lambda ids: ids or [], choice.models, self._mine, **QUIET
         )
         for helper in (choice.segmenter, choice.pose):
             helper.input(self._helped, inputs, self._told, **told)
-        work = gr.State(None)
-        fetching = [choice.about, choice.fetching, choice.fetch, choice.stop, work]
-        for begins in (choice.fetch.click, choice.access.given.then):
-            begins(self._fetch, inputs, fetching, js=HERE, **LONG).then(
-                choice.look_again, inputs, choice.access.outputs, **QUIET
-            )
-        choice.stop.click(
-            lambda running: running.stop() if running else None, work, None, queue=False, **QUIET
-        )
+        choice.fetching.connect(self._inputs, PLACE.here)
         # Neither asks the server anything.
-        choice.threshold.input(None, choice.threshold, None, js=TO_PICTURE)
-        self._one.view.moved(None, choice.threshold, choice.threshold, js=FROM_PICTURE)
-        settings.classes.expand(self._tell, inputs, settings.table, js=HERE, **LONG)
-        settings.rule.input(self._ruled, inputs, settings.table, **told)
-        found = self._one.connect(self._inputs, HERE)
-        found.then(self._table, inputs, settings.table, **told)
-        self._dataset.connect(self._inputs, HERE, self._project)
+        choice.threshold.input(None, choice.threshold, None, js=PLACE.to_picture)
+        self._one.view.moved(None, choice.threshold, choice.threshold, js=PLACE.from_picture)
+        classes.accordion.expand(self._tell, inputs, classes.table, js=PLACE.here, **LONG)
+        classes.rule.input(self._ruled, inputs, classes.table, **told)
+        found = self._one.connect(self._inputs, PLACE.here)
+        found.then(self._table, inputs, classes.table, **told)
+        self._dataset.connect(self._inputs, PLACE.here, self._project)
 
     def connect(self, tab: gr.Tab, others: dict[str, Any]) -> None:
         """Show what belongs to the open project whenever the tab is, and lead to the Segment tab."""
@@ -111,7 +108,7 @@ class _Page:
         inputs = {*self._inputs, *self._dataset.inputs, self._seen, self._mine, shared.project, shared.image}
         outputs += [*self._one.outputs, *self._dataset.outputs]
         # What the page opened with was made before this tab, so those two come before the hidden textbox.
-        tab.select(self._shown, inputs, outputs, js=here(2), **QUIET)
+        tab.select(self._shown, inputs, outputs, js=PLACE.here_at(2), **QUIET)
         if "segment" in others:
             to_segment = [shared.image, shared.tabs]
             self._one.open.click(self._open_kept, self._one.kept, to_segment, **QUIET)
@@ -120,8 +117,18 @@ class _Page:
     # ---- what is chosen ----
 
     def _recipe(self, values: Mapping[Any, Any]) -> Recipe:
-        page = page_of(values[self._here])
-        return self._settings.recipe(values, self._choice, page, self._own(values), values[self._called])
+        page, choice = page_of(values[self._here]), self._choice
+        models, things = tuple(values[choice.models] or ()), values[choice.kind] == "detector"
+        if not models:
+            raise BadInput("Choose a model first.")
+        recipe = Recipe(
+            models,
+            segmenter=(values[choice.segmenter] or "") if things else "",
+            pose=(values[choice.pose] or "") if things else "",
+            threshold=float(values[choice.threshold]),
+            **self._classes.said(values, page, self._own(values), values[self._called]),
+        )
+        return self._settings.applied(recipe, values, choice.cards(values), page, boxes=things)
 
     def _shown(self, values: dict[Any, Any], request: gr.Request) -> tuple[Any, ...]:
         """Show the open project; what is being looked at stays, unless another project or image was opened."""
@@ -155,7 +162,7 @@ class _Page:
 
         With ``offer`` one is chosen where none is. With ``anew`` what the table says belongs to another project.
         """
-        choice, settings, kind = self._choice, self._settings, values[self._choice.kind]
+        choice, classes, kind = self._choice, self._classes, values[self._choice.kind]
         asked = choice.one_at_a_time(kind, values[choice.models])
         dropdown, ids = choice.offered(kind, asked, values[self._project], offer=offer)
         values = {**values, choice.models: ids}
@@ -164,10 +171,10 @@ class _Page:
             page = replace(page, classes={})
         rule, remembered = self._remembered(values[self._project], ids)
         if page.classes:
-            rule = values[settings.rule]
+            rule = values[classes.rule]
         own = self._own(values)
-        called = {**remembered, **settings.mapped(page, rule, own, values[self._called])}
-        table = settings.names(self._names(ids), own, called, rule)
+        called = {**remembered, **classes.mapped(page, rule, own, values[self._called])}
+        table = classes.names(self._names(ids), own, called, rule)
         told = self._told_now(values, page, request)
         return dropdown, *choice.helpers(kind), choice.sure(kind), rule, table, called, *told
 
@@ -176,12 +183,9 @@ class _Page:
 
     def _told_now(self, values: dict[Any, Any], page: Page, request: gr.Request) -> tuple[Any, ...]:
         choice, cards = self._choice, self._choice.cards(values)
-        shown = self._settings.shown(values[choice.kind], cards, len(values[choice.models] or ()), page)
-        return *choice.told(cards, request), *shown
-
-    async def _fetch(self, values: dict[Any, Any], request: gr.Request) -> AsyncIterator[tuple[Any, ...]]:
-        async for updates in self._choice.download(self._choice.cards(values), request):
-            yield updates
+        boxes, finders = values[choice.kind] == "detector", len(values[choice.models] or ())
+        shown = self._settings.shown(cards, page, boxes=boxes, finders=finders)
+        return *choice.fetching.told(cards, request), *shown
 
     # ---- what the models' classes are called ----
 
@@ -209,9 +213,9 @@ class _Page:
         names = self._names(ids)
         if not names or set(names) == set(page.classes):
             return gr.skip()
-        rule, own = values[self._settings.rule], self._own(values)
-        called = self._settings.mapped(page, rule, own, values[self._called])
-        return self._settings.names(names, own, called, rule)
+        rule, own = values[self._classes.rule], self._own(values)
+        called = self._classes.mapped(page, rule, own, values[self._called])
+        return self._classes.names(names, own, called, rule)
 
     async def _tell(self, values: dict[Any, Any]) -> AsyncIterator[Any]:
         """Load the models, where they are here, and fill the table."""
@@ -247,11 +251,11 @@ class _Page:
 
     def _ruled(self, values: dict[Any, Any]) -> Any:
         """Fill the table by the other rule; what was named or left out one by one stays so."""
-        rule, page = values[self._settings.rule], page_of(values[self._here])
+        rule, page = values[self._classes.rule], page_of(values[self._here])
         names = self._names(values[self._choice.models] or ())
         before, own = DROP if rule == ADD else ADD, self._own(values)
-        called = self._settings.mapped(page, before, own, values[self._called])
-        return self._settings.names(names, own, called, rule)
+        called = self._classes.mapped(page, before, own, values[self._called])
+        return self._classes.names(names, own, called, rule)
 
     # ---- on to Segment ----
 

@@ -99,11 +99,6 @@ class Chosen:
     numbers: tuple[int, ...]
     threshold: float
 
-    def without(self, count: int) -> list[int]:
-        """Return the numbers of the findings, of so many, that are not to be kept."""
-        wanted = set(self.numbers)
-        return [n for n in range(count) if n not in wanted]
-
 
 def chosen_of(event: gr.EventData) -> Chosen:
     """Read the event ``keep``. Raises BadInput where the page sent something else."""

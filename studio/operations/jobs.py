@@ -204,16 +204,15 @@ def look(
     return Findings(image, recipe, tuple(find_in(studio, named, picture, region, turn=turn)))
 
 
-def keep(
-    studio: Studio, person: str, findings: Findings, *, threshold: float, without: Iterable[int] = ()
-) -> Applied | None:
-    """Save the findings that reach a threshold, but for those numbered in ``without``, as drafts of their image.
+def keep(studio: Studio, person: str, findings: Findings, chosen: Iterable[int]) -> Applied | None:
+    """Save the findings of these numbers as drafts of their image, however sure they are.
 
     They go together with what is there by the recipe's policy; one undo takes them back. None where nothing is left.
     """
-    left_out = set(without)
-    chosen = [d for n, d in enumerate(findings.detections) if n not in left_out]
-    merged = _merged(studio, findings, chosen, threshold)
+    numbers = set(chosen)
+    kept = [d for n, d in enumerate(findings.detections) if n in numbers]
+    words = tuple(replace(word, threshold=None) for word in findings.recipe.words)
+    merged = _merged(studio, findings.image, replace(findings.recipe, threshold=0.0, words=words), kept)
     changes = merged.changes()
     if not changes:
         return None
@@ -228,13 +227,12 @@ def preview(studio: Studio, person: str, recipe: Recipe, wanted: Sequence[ImageR
     places = np.linspace(0, len(wanted) - 1, min(PREVIEWED, len(wanted))).round().astype(int)
     for place in dict.fromkeys(places.tolist()):
         findings = look(studio, wanted[place], recipe, turn=Turn.BATCH)
-        yield Preview(wanted[place], _merged(studio, findings, findings.detections, recipe.threshold))
+        yield Preview(wanted[place], _merged(studio, wanted[place], recipe, findings.detections))
 
 
-def _merged(studio: Studio, findings: Findings, chosen: Sequence[Detection], threshold: float) -> Merged:
-    recipe = replace(findings.recipe, threshold=threshold)
-    there = studio.store.annotations(findings.image.id)
-    now = studio.store.image(findings.image.id)
+def _merged(studio: Studio, image: ImageRecord, recipe: Recipe, chosen: Sequence[Detection]) -> Merged:
+    there = studio.store.annotations(image.id)
+    now = studio.store.image(image.id)
     return merge(now, there, annotations(recipe, studio, chosen), recipe.policy, recipe.same)
 
 
@@ -243,6 +241,8 @@ def _merged(studio: Studio, findings: Findings, chosen: Sequence[Detection], thr
 
 def remember(studio: Studio, project_id: str, recipe: Recipe, person: str) -> None:
     """Keep in the project what the recipe calls its models' classes, for the next time they are chosen."""
+    if recipe.words:  # they say themselves what is found by them
+        return
     known = dict(studio.store.project(project_id).settings.get(CLASS_NAMES) or {})
     mine = {"classes": dict(recipe.classes), "unknown": recipe.unknown}
     changed = {m: mine for m in recipe.models if known.get(m) != mine}

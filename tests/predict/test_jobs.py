@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -148,17 +149,18 @@ def test_a_job_with_a_model_that_is_not_here_is_not_begun(studio, project, recor
     assert studio.store.jobs(project.id) == []
 
 
-def test_findings_are_kept_above_a_threshold_of_the_moment_but_for_those_left_out(studio, records):
+def test_of_the_findings_those_chosen_are_kept_however_sure(studio, records):
     findings = jobs.look(studio, records[3], RECIPE)
     assert [d.score for d in findings.detections] == pytest.approx([0.9, 0.8, 0.7])
     assert total(studio, records) == 0, "looking changes nothing"
-    jobs.keep(studio, "ann", findings, threshold=0.75, without=[0])
+    jobs.keep(studio, "ann", findings, [1])
     (kept,) = studio.store.annotations(records[3].id)
     assert (kept.score, kept.draft, kept.class_name) == (pytest.approx(0.8), True, "square")
     studio.store.undo(records[3].id, "ann")
     assert studio.store.annotations(records[3].id) == []
-    assert jobs.keep(studio, "ann", findings, threshold=0.95) is None
-    jobs.keep(studio, "ann", findings, threshold=0.1)
+    assert jobs.keep(studio, "ann", findings, []) is None
+    sure = replace(findings, recipe=replace(RECIPE, threshold=0.95))
+    jobs.keep(studio, "ann", sure, range(3))
     assert len(studio.store.annotations(records[3].id)) == 3, "below the recipe's own threshold, too"
 
 

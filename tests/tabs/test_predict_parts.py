@@ -12,9 +12,9 @@ from studio.canvas.findings import chosen_of, shown
 from studio.errors import BadInput
 from studio.operations.jobs import Preview
 from studio.operations.merging import Merged
-from tabs._predict_dataset import Ahead, _table, about
-from tabs._predict_page import here, page_of
-from tabs._predict_settings import weights_of
+from tabs._finding.many import Ahead, _table, about
+from tabs._finding.page import Place, page_of
+from tabs._finding.settings import weights_of
 from tests.conftest import add_photograph
 
 
@@ -47,7 +47,7 @@ def test_the_page_tells_the_moment():
         {"a": None},
         ("x",),
     )
-    assert "inputs[2] = told" in here(2)
+    assert "inputs[2] = told" in Place("predict").here_at(2)
 
 
 def test_weights_are_read_or_refused_with_a_sentence():
@@ -117,7 +117,7 @@ def test_findings_travel_with_masks_keypoints_and_the_colours_they_would_get(stu
 
 def test_what_is_kept_is_read_from_the_event():
     chosen = chosen_of(Event({"token": "t", "chosen": [0, 2], "threshold": 0.4}))
-    assert (chosen.token, chosen.threshold, chosen.without(4)) == ("t", 0.4, [1, 3])
+    assert (chosen.token, chosen.threshold, chosen.numbers) == ("t", 0.4, (0, 2))
     for data in (None, {}, {"chosen": ["x"], "threshold": 1}, {"chosen": 3, "threshold": 1}):
         with pytest.raises(BadInput, match="look again"):
             chosen_of(Event(data))

@@ -1,4 +1,4 @@
-"""The part of the Predict tab that predicts many images: which ones, what becomes of labels there, and the jobs."""
+"""The part of a tab that looks at many images: which ones, what becomes of labels there, and the jobs."""
 
 from __future__ import annotations
 
@@ -20,8 +20,8 @@ from studio.operations.merging import SAME_FOUND
 from studio.operations.predict import Recipe
 from studio.project import Filters, ImageRecord
 from studio.studio import Studio
+from tabs._finding.page import Page, Place, page_of
 from tabs._pictures import block
-from tabs._predict_page import Page, page_of
 from tabs._work import LONG, QUIET, Progress, Work, many, ticked, time_left, trouble
 
 CHOSEN = "chosen"
@@ -80,40 +80,45 @@ class Dataset:
     ``asked(values)`` gives the recipe; it is set by who puts the tab together.
     """
 
-    def __init__(self, studio: Studio) -> None:
+    def __init__(self, studio: Studio, place: Place) -> None:
         self._studio = studio
         self.asked: Callable[[Mapping[Any, Any]], Recipe] = lambda values: Recipe(())
         self.here: Any = None
         with gr.Row():
             self._which = gr.Dropdown(
-                WHICH, value="all", label="Which images", min_width=190, elem_id="predict-which"
+                WHICH, value="all", label="Which images", min_width=190, elem_id=place.id("which")
             )
             self._text = gr.Textbox("", label="Name holds", placeholder="any", max_lines=1, min_width=120)
             self._class = gr.Dropdown([ANY_CLASS], value="", label="Showing the class", min_width=140)
-        self._count = gr.HTML("", padding=False, elem_id="predict-count")
+        self._count = gr.HTML("", padding=False, elem_id=place.id("count"))
         with gr.Row():
             self._policy = gr.Dropdown(
                 POLICIES, value="merge", label="Where there are labels already", scale=2, min_width=230,
-                elem_id="predict-policy",
+                elem_id=place.id("policy"),
             )  # fmt: skip
             self._same = gr.Slider(
                 0.5, 1, SAME_FOUND, step=0.05, label="There already from IoU",
                 min_width=230,
             )  # fmt: skip
         self._warning = gr.HTML("", padding=False, visible=False)
-        with gr.Row(elem_id="predict-begin"):
-            self._preview = gr.Button("Preview", size="sm", scale=0, min_width=120, elem_id="predict-preview")
+        with gr.Row(elem_id=place.id("begin")):
+            self._preview = gr.Button(
+                "Preview", size="sm", scale=0, min_width=120, elem_id=place.id("preview")
+            )
             self._run = gr.Button(
-                "Run", variant="primary", size="sm", scale=0, min_width=150, elem_id="predict-run"
+                "Run", variant="primary", size="sm", scale=0, min_width=150, elem_id=place.id("run")
             )
             self._stop = gr.Button("Cancel", visible=False, size="sm", scale=0, min_width=100)
-        self._told = gr.HTML("", padding=False, visible=False, elem_id="predict-dataset-told")
+        self._told = gr.HTML(
+            "", padding=False, visible=False, elem_id=place.id("dataset-told"), elem_classes=["finding-flat"]
+        )
         self._table = gr.HTML(
             "", css_template=STYLE, apply_default_css=False, padding=False, visible=False,
-            elem_id="predict-preview-table",
+            elem_id=place.id("preview-table"),
         )  # fmt: skip
         gr.Markdown("#### Jobs")
-        self.jobs = job_list(studio, elem_id="predict-jobs")
+        self._jobs_id = place.id("jobs")
+        self.jobs = job_list(studio, elem_id=self._jobs_id)
         self._work = gr.State(None)
         self.inputs = [self._which, self._text, self._class, self._policy, self._same]
 
@@ -128,7 +133,7 @@ class Dataset:
         self._preview.click(self._previewed, asked, outputs, js=js, **LONG)
         self._stop.click(_stopped, self._work, self._stop, queue=False, **QUIET)
         begun = self._run.click(self._begun, asked, [self._told, self._table, self.jobs], js=js, **QUIET)
-        begun.then(None, None, None, js=_TO_JOBS)
+        begun.then(None, None, None, js=_to_see(self._jobs_id))
         self.jobs.ended(self._counted, counted, self._count, js=js, **QUIET)
 
     @property
@@ -263,12 +268,14 @@ class Dataset:
 
 # ---- what the person reads ------------------------------------------------------------------------
 
-_TO_JOBS = """() => setTimeout(
-    () => document.querySelector('#predict-jobs')?.scrollIntoView({behavior: 'smooth', block: 'nearest'}), 150)"""
+
+def _to_see(elem_id: str) -> str:
+    return f"""() => setTimeout(() => document.querySelector('#{elem_id}')?.scrollIntoView(
+    {{behavior: 'smooth', block: 'nearest'}}), 150)"""
 
 
 def _many_images(number: int) -> str:
-    return f'<span class="predict-place">{many(number, "image")}</span>'
+    return f'<span class="finding-count">{many(number, "image")}</span>'
 
 
 def _table(preview: Ahead) -> str:

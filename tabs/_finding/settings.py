@@ -1,9 +1,9 @@
-"""The settings of a prediction that are folded away: options, tiles, several models, class names."""
+"""The settings of models that find things, folded away: options, tiles, and how several go together."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -14,30 +14,25 @@ from studio.errors import BadInput
 from studio.operations.fusion import Fusion
 from studio.operations.predict import Recipe
 from studio.operations.tiling import Tiling
-from tabs._classmap import ADD, DROP, class_table, mapping, rule_of, said, table
+from tabs._finding.page import Page, Place
 from tabs._options import changed, form, options_form
-from tabs._predict_models import ModelChoice
-from tabs._predict_page import CLASSES, Page
+from tabs._work import QUIET
 
-RULES = [("Add them to the project", ADD), ("Leave them out", DROP)]
 TOGETHER = [("The surer one stays", "nms"), ("They are joined", "nmm"), ("Both stay", "none")]
 WAYS = [
     ("Mean of their boxes (WBF)", "wbf"),
     ("The surer one stays (NMS)", "nms"),
     ("Weaken what overlaps (soft-NMS)", "soft-nms"),
 ]
-UNKNOWN_YET = (
-    "<p>What the models know is shown here once they are loaded: press “Find”, or open this again.</p>"
-)
 
 
 class Settings:
-    """Accordions below the models. ``inputs`` and the page are what ``recipe()`` is read from."""
+    """Accordions below the models. ``inputs`` and the page are what ``applied()`` is read from."""
 
-    def __init__(self) -> None:
-        with gr.Accordion("Options", open=False, elem_id="predict-options"):
-            self.options = options_form("predict-option-form")
-        with gr.Accordion("Small objects (tiles)", open=False, elem_id="predict-tiles") as self.tiles:
+    def __init__(self, place: Place) -> None:
+        with gr.Accordion("Options", open=False, elem_id=place.id("options")):
+            self.options = options_form(place.id("option-form"))
+        with gr.Accordion("Small objects (tiles)", open=False, elem_id=place.id("tiles")) as self.tiles:
             self.tiled = gr.Checkbox(
                 False, label="Look at each image in overlapping tiles",
                 info="Finds small things in large photographs; takes as many times longer as there are tiles.",
@@ -52,7 +47,7 @@ class Settings:
                     0.05, 1, 0.5, step=0.05, label="Overlap (IoU) from which two are one"
                 )
         with gr.Accordion(
-            "Several models", open=False, visible=False, elem_id="predict-fusion"
+            "Several models", open=False, visible=False, elem_id=place.id("fusion")
         ) as self.fusion:
             self.way = gr.Dropdown(WAYS, value="wbf", label="How their findings become one")
             self.same_model = gr.Slider(
@@ -62,76 +57,36 @@ class Settings:
                 "", label="Weights", placeholder="all the same", max_lines=1,
                 info="A number for each model, in the order above, such as 2, 1.",
             )  # fmt: skip
-        with gr.Accordion("Classes", open=False, elem_id="predict-classes") as self.classes:
-            self.rule = gr.Radio(RULES, value=ADD, label="Classes that are new here")
-            self.table = class_table(CLASSES)
         self.inputs = [
             self.tiled, self.side, self.overlap, self.together, self.same_tile, self.way, self.same_model,
-            self.weights, self.rule,
+            self.weights,
         ]  # fmt: skip
-        self.tiled.input(
-            lambda on: gr.Column(visible=on), self.tiled, tiling, show_progress="hidden",
-            api_visibility="private",
-        )  # fmt: skip
+        self.tiled.input(lambda on: gr.Column(visible=on), self.tiled, tiling, **QUIET)
 
-    # ---- what the page shows ----
+    @property
+    def outputs(self) -> list[Any]:
+        """What ``shown`` updates."""
+        return [self.options, self.tiles, self.fusion]
 
-    def shown(self, kind: str, cards: Sequence[Card], finders: int, page: Page) -> tuple[Any, Any, Any]:
-        """Return the updates of the options, of the tiles, and of the several models."""
+    def shown(self, cards: Sequence[Card], page: Page, *, boxes: bool, finders: int) -> tuple[Any, Any, Any]:
+        """Return the updates for the cards chosen, of which so many find things; ``boxes`` where these are boxes."""
         return (
             gr.HTML(form(cards, page.options)),
-            gr.Accordion(visible=kind == "detector"),
-            gr.Accordion(visible=finders > 1),
+            gr.Accordion(visible=boxes),
+            gr.Accordion(visible=boxes and finders > 1),
         )
 
-    def names(
-        self, names: Sequence[str], own: Sequence[str], mapped: Mapping[str, str | None], rule: str
-    ) -> str:
-        return table(names, own, mapped, rule_of(rule), CLASSES) if names else UNKNOWN_YET
-
-    def mapped(
-        self, page: Page, rule: str, own: Collection[str], remembered: Mapping[str, str | None]
-    ) -> dict[str, str | None]:
-        """Return what classes are called: as the table says, and where it has not been filled, as remembered."""
-        rest = {name: called for name, called in remembered.items() if name not in page.classes}
-        return {**rest, **said(page.classes, rule_of(rule), own)}
-
-    # ---- what a recipe is made of ----
-
-    def recipe(
-        self,
-        values: Mapping[Any, Any],
-        choice: ModelChoice,
-        page: Page,
-        own: Collection[str],
-        remembered: Mapping[str, str | None],
+    def applied(
+        self, recipe: Recipe, values: Mapping[Any, Any], cards: Sequence[Card], page: Page, *, boxes: bool
     ) -> Recipe:
-        """Return what the page asks for. Raises BadInput where a setting cannot be followed."""
-        things, rule = values[choice.kind] == "detector", rule_of(values[self.rule])
-        models = tuple(values[choice.models] or ())
-        if not models:
-            raise BadInput("Choose a model first.")
+        """Return a recipe with what is set here. Raises BadInput where a setting cannot be followed."""
         options = {
-            card.id: found
-            for card in choice.cards(dict(values))
-            if (found := changed(card, page.options.get(card.id, {})))
+            card.id: found for card in cards if (found := changed(card, page.options.get(card.id, {})))
         }
-        recipe = Recipe(
-            models,
-            threshold=float(values[choice.threshold]),
-            options=options,
-            classes=mapping(self.mapped(page, rule, own, remembered), rule, own),
-            unknown=rule,
-        )
-        if not things:
+        recipe = replace(recipe, options=options)
+        if not boxes:
             return recipe
-        return replace(
-            recipe,
-            segmenter=values[choice.segmenter] or "",
-            pose=values[choice.pose] or "",
-            tiling=self._tiling(values),
-            fusion=self._fusion(values, len(models)),
-        )
+        return replace(recipe, tiling=self._tiling(values), fusion=self._fusion(values, len(recipe.models)))
 
     def _tiling(self, values: Mapping[Any, Any]) -> Tiling | None:
         if not values[self.tiled]:

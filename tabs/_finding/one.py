@@ -1,4 +1,4 @@
-"""The part of the Predict tab that looks at one image, or a region of it, and keeps what is right."""
+"""The part of a tab that looks at one image, or a region of it, and keeps what is right."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from studio.operations.jobs import Findings
 from studio.operations.predict import Recipe
 from studio.project import ImageRecord
 from studio.studio import Studio
+from tabs._finding.page import Place, page_of
 from tabs._pictures import block
-from tabs._predict_page import FINDINGS, page_of
 from tabs._work import LONG, QUIET, Progress, Work, many, report, trouble
 
 OFFERED = 200  # images that the list offers by name; others are found by typing
@@ -53,24 +53,28 @@ class OneImage:
     in the Segment tab, where there is one.
     """
 
-    def __init__(self, studio: Studio) -> None:
+    def __init__(self, studio: Studio, place: Place, *, each: bool = False) -> None:
         self._studio = studio
         self.asked: Asked = lambda values: Recipe(())
         self.here: Any = None
-        with gr.Row(elem_id="predict-image-bar", equal_height=True):
-            self._back = gr.Button("‹", size="sm", scale=0, min_width=44, elem_id="predict-back")
+        with gr.Row(elem_id=place.id("image-bar"), elem_classes=["finding-bar"], equal_height=True):
+            self._back = gr.Button("‹", size="sm", scale=0, min_width=44, elem_id=place.id("back"))
             self.picker = gr.Dropdown(
                 [], label="Image", show_label=False, container=False, allow_custom_value=True, scale=3,
-                min_width=180, elem_id="predict-image",
+                min_width=180, elem_id=place.id("image"),
             )  # fmt: skip
-            self._forth = gr.Button("›", size="sm", scale=0, min_width=44, elem_id="predict-forth")
-            self._place = gr.HTML("", padding=False, elem_id="predict-place")
-            self._find = gr.Button(
-                "Find", variant="primary", size="sm", scale=0, min_width=130, elem_id="predict-find"
+            self._forth = gr.Button("›", size="sm", scale=0, min_width=44, elem_id=place.id("forth"))
+            self._place = gr.HTML(
+                "", padding=False, elem_id=place.id("place"), elem_classes=["finding-place"]
             )
-        self.view = findings_view(elem_id=FINDINGS)
-        self._told = gr.HTML("", padding=False, visible=False, elem_id="predict-told")
-        with gr.Row(visible=False, elem_id="predict-kept") as self._after:
+            self._find = gr.Button(
+                "Find", variant="primary", size="sm", scale=0, min_width=130, elem_id=place.id("find")
+            )
+        self.view = findings_view(elem_id=place.id("findings"), each=each)
+        self._told = gr.HTML(
+            "", padding=False, visible=False, elem_id=place.id("told"), elem_classes=["finding-flat"]
+        )
+        with gr.Row(visible=False, elem_id=place.id("kept")) as self._after:
             self._undo = gr.Button("Undo", size="sm", scale=0, min_width=100)
             self.open = gr.Button("Open in Segment", size="sm", scale=0, min_width=160)
         self._looked = gr.State(None)
@@ -124,7 +128,7 @@ class OneImage:
         choices = [(each.name, each.id) for each in around]
         return (
             gr.Dropdown(choices, value=image.id),
-            gr.HTML(f'<span class="predict-place">{place + 1:,} of {total:,}</span>'),
+            gr.HTML(f'<span class="finding-count">{place + 1:,} of {total:,}</span>'),
             gr.HTML(shown=shown(image, None, hint=RUN_TO_SEE)),
         )
 
@@ -211,8 +215,7 @@ class OneImage:
                 raise BadInput("These findings are not here any more. Press “Find” again.")
             person, findings = self._studio.person(request), looked.findings
             self._studio.image_for(findings.image.id, person)
-            without = wanted.without(len(findings.detections))
-            applied = jobs.keep(self._studio, person, findings, threshold=wanted.threshold, without=without)
+            applied = jobs.keep(self._studio, person, findings, wanted.numbers)
         except Exception as error:
             return block(trouble(sentence(error))), gr.Row(visible=False), None, answered
         name, chosen = findings.image.name, len(wanted.numbers)
