@@ -2,8 +2,8 @@
 
 SAM and SAM 2.1 are held against Meta's own predictors, SAM-HQ and SAM 3 against the pipelines that transformers
 documents, with the image encoded once as theirs allow it. RITM, FocalClick and CDNet come as no package: they are
-held against the bare work that no predictor of theirs can do without, the passes through the very same networks,
-resizing, pasting and CDNet's diffusion, played again.
+held against the bare work that no predictor of theirs can do without: the passes through the very same networks,
+resizing, pasting, the search for FocalClick's focus and CDNet's diffusion, played again.
 """
 
 from __future__ import annotations
@@ -238,7 +238,7 @@ def _bare(name: str) -> tuple[Run, Run]:
                 hook = part.register_forward_pre_hook(lambda m, a: work.append((m, a)))
                 stack.callback(hook.remove)
             for module in (cdnet, focal, ritm, zoom):
-                for function in ("resize", "paste", "diffuse"):
+                for function in ("resize", "paste", "diffuse", "focus_of"):
                     if hasattr(module, function):
                         stack.enter_context(patch.object(module, function, noting(getattr(module, function))))
             _clicking(segmenter)(image, points)

@@ -173,7 +173,7 @@ class DiffusionNetwork(nn.Module):
 def answer(
     network: DiffusionNetwork, picture: Tensor, clicks: Sequence[Click], before: State | None
 ) -> State:
-    """Return what the network makes of all clicks so far on a picture (1, 3, h, w) of 0 to 1."""
+    """Return what the network makes of all clicks so far on a picture (1, 3, h, w), uint8 or 0 to 1."""
     size = (picture.shape[-2], picture.shape[-1])
     region, stored = RULES.region(clicks, *((before.shown, before.region) if before else (None, None)), size)
     part, moved = RULES.cut(picture, clicks, region)

@@ -5,6 +5,7 @@ Chen et al., FocalClick: Towards Practical Interactive Image Segmentation, 2022.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import cv2
@@ -15,10 +16,13 @@ from torch import Tensor, nn
 from models._clicks.layers import resize
 from models._clicks.refiner import Refiner
 from models._clicks.ritm import State
-from models._clicks.zoom import EXPANSION, Click, ZoomRules, as_points, paste
+from models._clicks.zoom import EXPANSION, Click, ZoomRules, as_points, paste, shares
 
 SIDE = 256  # of the coarse network's input, and of the refiner's crop
 THRESHOLD = 0.49
+CHANGED = 1 / (
+    1 + math.exp(-THRESHOLD)
+)  # the coarse logits are held against the threshold, these as probabilities
 FEWEST = 10  # pixels of a mask that is worth looking at closely
 BASE_KEPT_AFTER = 10  # clicks; from then on only the focus changes
 RULES = ZoomRules(skip=1, least=10, threshold=THRESHOLD, afresh=True)
@@ -37,27 +41,28 @@ class FocalNetwork(nn.Module):
 def answer(
     network: FocalNetwork, picture: Tensor, clicks: Sequence[Click], before: State | None
 ) -> tuple[State, Part]:
-    """Return what the network makes of all clicks so far on a picture (1, 3, h, w) of 0 to 1, and its focus."""
+    """Return what the network makes of all clicks so far on a picture (1, 3, h, w), uint8 or 0 to 1, and its focus."""
     size = (picture.shape[-2], picture.shape[-1])
-    previous = None if before is None else before.probability
     region, stored = RULES.region(clicks, *((before.shown, before.region) if before else (None, None)), size)
-    mask = np.zeros(size, np.float32) if previous is None else previous
-    given = torch.cat([picture, torch.from_numpy(mask).to(picture)[None, None]], 1)
-    part, moved = RULES.cut(given, clicks, region)
+    mask = np.zeros(size, np.float32) if before is None else before.probability
+    # The picture is cut before the mask joins it: a large one is not copied as a whole at every click.
+    part, moved = RULES.cut(picture, clicks, region)
+    known, _ = RULES.cut(torch.from_numpy(mask).to(picture.device)[None, None], clicks, region)
     scaled = [(y * SIDE / part.shape[-2], x * SIDE / part.shape[-1], p) for y, x, p in moved]
-    seen = network.coarse(resize(part, (SIDE, SIDE)), as_points(scaled).to(picture.device))
-    probability = paste(resize(torch.sigmoid(seen["instances"]), part.shape[-2:]), stored, size)
-    logits = torch.log(probability / (1 - probability))
-    whole = (0, size[0], 0, size[1])
-    near = whole if stored is None else (stored[0], stored[1] + 1, stored[2], stored[3] + 1)
-    focus = focus_of(logits[0, 0].cpu().numpy() > THRESHOLD, mask > THRESHOLD, clicks[-1], near)
+    given = torch.cat([resize(part, (SIDE, SIDE)), resize(known, (SIDE, SIDE))], 1)
+    seen = network.coarse(given, as_points(scaled).to(picture.device))
+    found = paste(resize(torch.sigmoid(seen["instances"]), part.shape[-2:]), stored, size)
+    coarse = found[0, 0].float().cpu().numpy()
+    near = (0, size[0], 0, size[1])
+    if stored is not None:
+        near = stored[0], stored[1] + 1, stored[2], stored[3] + 1
+    focus = focus_of(coarse > CHANGED, mask > THRESHOLD, clicks[-1], near)
     refined = _refine(network, picture, clicks, seen, focus, near)
-    if len(clicks) > BASE_KEPT_AFTER:
-        kept = torch.from_numpy(mask).to(picture)[None, None]
-        logits = torch.log(kept / (1 - kept))
     top, bottom, left, right = focus
-    logits[:, :, top:bottom, left:right] = resize(refined, (bottom - top, right - left))
-    return State(torch.sigmoid(logits)[0, 0].float().cpu().numpy(), stored), focus
+    probability = mask.copy() if len(clicks) > BASE_KEPT_AFTER else coarse
+    closer = torch.sigmoid(resize(refined, (bottom - top, right - left)))
+    probability[top:bottom, left:right] = closer[0, 0].float().cpu().numpy()
+    return State(probability, stored), focus
 
 
 def _refine(
@@ -69,7 +74,7 @@ def _refine(
     near: Part,
 ) -> Tensor:
     top, bottom, left, right = focus
-    crop = resize(picture[:, :, top:bottom, left:right], (SIDE, SIDE))
+    crop = resize(shares(picture[:, :, top:bottom, left:right]), (SIDE, SIDE))
     down, across = SIDE / (bottom - top), SIDE / (right - left)
     moved = [((y - top) * down, (x - left) * across, p) for y, x, p in clicks]
     points = as_points(moved).to(picture.device)
@@ -94,9 +99,8 @@ def focus_of(now: np.ndarray, then: np.ndarray, click: Click, near: Part) -> Par
         first = _box(now)
     else:
         y, x = click[0], click[1]
-        labels = cv2.connectedComponents((now ^ then).astype(np.uint8), connectivity=8)[1]
         row, column = min(max(int(y), 0), height - 1), min(max(int(x), 0), width - 1)
-        changed = _box(labels == labels[row, column])
+        changed = _part(now ^ then, row, column)
         object_now = _box(now)
         tall, wide = object_now[1] - object_now[0], object_now[3] - object_now[2]
         if changed[1] - changed[0] < tall / 3 or changed[3] - changed[2] < wide / 3:
@@ -107,6 +111,15 @@ def focus_of(now: np.ndarray, then: np.ndarray, click: Click, near: Part) -> Par
     top, bottom = _grown(first[0], first[1], height, near[:2])
     left, right = _grown(first[2], first[3], width, near[2:])
     return top, bottom, left, right
+
+
+def _part(mask: np.ndarray, row: int, column: int) -> tuple[float, float, float, float]:
+    """Return ``_box`` of the part that a pixel lies in, or of all that is not the mask where the pixel is not of it."""
+    _, labels, parts, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)
+    left, top, width, height, area = (int(v) for v in parts[labels[row, column]])
+    if area < FEWEST:
+        return 0, mask.shape[0], 0, mask.shape[1]
+    return top, top + height - 1, left, left + width - 1
 
 
 def _box(mask: np.ndarray) -> tuple[float, float, float, float]:

@@ -78,7 +78,7 @@ def answer(
     before: State | None,
     rules: ZoomRules = DEMO,
 ) -> State:
-    """Return what the network makes of all clicks so far on a picture (1, 3, h, w) of 0 to 1.
+    """Return what the network makes of all clicks so far on a picture (1, 3, h, w), uint8 or 0 to 1.
 
     The network sees the picture and its mirror image, and the mean of both logits counts.
     """
@@ -86,8 +86,9 @@ def answer(
     probability = None if before is None else before.probability
     region, stored = rules.region(clicks, probability, before.region if before else None, size)
     previous = np.zeros(size, np.float32) if probability is None else probability
-    given = torch.cat([picture, torch.from_numpy(previous).to(picture)[None, None]], 1)
-    part, moved = rules.cut(given, clicks, region)
+    part, moved = rules.cut(picture, clicks, region)
+    known, _ = rules.cut(torch.from_numpy(previous).to(picture.device)[None, None], clicks, region)
+    part = torch.cat([part, known], 1)
     points = torch.cat([as_points(moved), as_points(mirrored(moved, part.shape[-1]))]).to(picture.device)
     logits = network(torch.cat([part, part.flip(-1)]), points)["instances"]
     mean = 0.5 * (logits[:1] + logits[1:].flip(-1))

@@ -86,7 +86,7 @@ class ClickSegmenter:
         if (before := self._recall(previous, embedding.data, prompt.mask, clicks)) is not None:
             state, done = before.state, len(before.clicks)
         picture = torch.from_numpy(embedding.data.pixels).to(self._device)
-        picture = picture.permute(2, 0, 1)[None].float().div_(255)
+        picture = picture.permute(2, 0, 1)[None]
         with torch.inference_mode(), self._exact():
             for number in range(done + 1, len(clicks) + 1):
                 state = self._answer(picture, clicks[:number], state, begun=prompt.mask is not None)
