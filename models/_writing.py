@@ -10,6 +10,8 @@ from typing import Any
 
 import numpy as np
 
+_TOKEN = object()  # stands in the queue of pieces behind each token
+
 
 def stream(
     tokenizer: Any,
@@ -21,8 +23,9 @@ def stream(
 ) -> Iterator[str]:
     """Yield pieces of a text while ``write(streamer=…, stopping_criteria=…)`` has a network write it.
 
-    It writes in a thread of its own; when nobody listens any more, it stops after the token in hand. An error in it
-    is raised here. Special tokens are left out, or only ``tags`` where these are given. ``prompt`` says that a
+    It writes in a thread of its own, and one token each time that a piece is asked for, so that nothing is computed
+    in between; where a token makes no text yet, the piece is empty. When nobody listens any more, it stops. An error
+    in it is raised here. Special tokens are left out, or only ``tags`` where these are given. ``prompt`` says that a
     network writes its prompt over again first, which is left out; ``begun`` are tokens of it that belong to the text.
     """
     import torch
@@ -32,10 +35,12 @@ def stream(
         tokenizer, skip_prompt=prompt, skip_special_tokens=tags is None
     )
     streamer.token_cache.extend(begun)
-    left = threading.Event()
+    left, wanted = threading.Event(), threading.Semaphore(0)
     failed: list[Exception] = []
 
     def done(ids: Any, scores: Any, **_: Any) -> Any:
+        streamer.text_queue.put(_TOKEN)
+        wanted.acquire()
         return torch.full((len(ids),), left.is_set(), device=ids.device)
 
     def run() -> None:
@@ -49,17 +54,24 @@ def stream(
 
     writer = threading.Thread(target=run, daemon=True)
     writer.start()
-    said = False
+    said, text = False, ""
     try:
         for piece in streamer:
+            if piece is _TOKEN:
+                yield text
+                text = ""
+                wanted.release()
+                continue
             for tag in tags or ():
                 piece = piece.replace(tag, "")
             piece = piece if said else piece.lstrip()
-            if piece:
-                said = True
-                yield piece
+            said = said or bool(piece)
+            text += piece
+        if text:
+            yield text
     finally:
         left.set()
+        wanted.release()
         writer.join()
     if failed:
         raise failed[0]

@@ -49,10 +49,14 @@ class Gate:
         self._depth = 0
 
     @contextmanager
-    def turn(self, level: Turn = Turn.CLICK) -> Iterator[None]:
-        """Hold the processor for the block. Keep it short, and wait for nobody inside."""
+    def turn(self, level: Turn = Turn.CLICK, *, begun: bool = False) -> Iterator[None]:
+        """Hold the processor for the block. Keep it short, and wait for nobody inside.
+
+        ``begun`` says that it goes on with a work of many short turns, each as short as a click: these let clicks go
+        first, but are not put off for those that may come.
+        """
         level = Turn(level)
-        if level is not Turn.CLICK and self._owner != threading.get_ident():
+        if level is not Turn.CLICK and not begun and self._owner != threading.get_ident():
             self._wait_for_quiet()
         self._enter(level)
         try:

@@ -7,7 +7,7 @@ import logging
 import threading
 import time
 from collections import Counter, deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -25,6 +25,7 @@ T = TypeVar("T")
 Key = tuple[str, str]
 
 EVENTS_KEPT = 200
+_END = object()  # what a stream of pieces ends with
 
 
 @dataclass(frozen=True)
@@ -162,6 +163,54 @@ class Pool:
                         return result
                 # Only here is the exception gone, whose traceback held the tensors of the failed try.
                 self._after_out_of_memory(card, "working", retry=not last)
+            raise self._too_large(card, tried=True)
+        finally:
+            self._release(slot)
+
+    def stream(
+        self,
+        model_id: str,
+        work: Callable[[Any], Iterator[T]],
+        *,
+        turn: Turn = Turn.CLICK,
+        options: Any = None,
+    ) -> Iterator[T]:
+        """Load the model and yield what ``work(adapter)`` yields, each piece in a turn of its own.
+
+        So whoever waits for a turn waits for a piece at most, if the model works only while one is asked for. The
+        model is pinned until the last piece, or until this is closed; it is to be read and closed by one thread.
+        Errors are those of ``run``; out of memory is tried once more as long as nothing has been yielded.
+        """
+        card = self.registry.card(model_id)
+        slot = self._pin(card, options)
+        try:
+            for last in (False, True):
+                pieces, begun = None, False
+                try:
+                    while True:
+                        with self.gate.turn(turn, begun=begun):
+                            try:
+                                if pieces is None:
+                                    pieces = work(slot.adapter)
+                                with nullcontext() if begun else self._measured() as usage:
+                                    piece = next(pieces, _END)
+                                if not begun:
+                                    self._learn(slot, usage)
+                            except Exception as error:
+                                if not self.device.is_out_of_memory(error):
+                                    raise
+                                break
+                        if piece is _END:
+                            return
+                        begun = True
+                        yield piece
+                finally:
+                    if isinstance(pieces, Generator):
+                        pieces.close()
+                    pieces = None
+                self._after_out_of_memory(card, "working", retry=not last and not begun)
+                if begun:
+                    break
             raise self._too_large(card, tried=True)
         finally:
             self._release(slot)

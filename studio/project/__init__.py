@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from studio.project.records import (
+    Answered,
     Applied,
+    Cell,
     Change,
+    ColumnFilter,
     Entry,
     Filters,
+    ImageColumn,
     ImageRecord,
     Job,
     JobImage,
@@ -16,10 +20,14 @@ from studio.project.records import (
 from studio.project.store import Store
 
 __all__ = [
+    "Answered",
     "Applied",
+    "Cell",
     "Change",
+    "ColumnFilter",
     "Entry",
     "Filters",
+    "ImageColumn",
     "ImageRecord",
     "Job",
     "JobImage",

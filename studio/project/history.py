@@ -6,6 +6,7 @@ from sqlalchemy import Connection, Row, bindparam, select, update
 
 from studio.project.annotations import state_now
 from studio.project.classes import restore
+from studio.project.columns import take_back
 from studio.project.database import Database
 from studio.project.images import find_image, lock_image
 from studio.project.names import check_person
@@ -18,6 +19,7 @@ _MINE = select(history).where(
     history.c.image == bindparam("image"),
     history.c.person == bindparam("person"),
     history.c.state == bindparam("state"),
+    history.c.subject.is_(None),  # a value of a column is no step on the image itself
 )
 _LAST_DONE = _MINE.order_by(history.c.seq.desc()).limit(1)
 _LAST_UNDONE = _MINE.order_by(history.c.undone.desc()).limit(1)
@@ -64,6 +66,10 @@ class HistoryStore:
                     c.execute(update(history).where(history.c.seq == seq).values(state="ended"))
                     continue
                 image = lock_image(c, row.image)
+                if row.subject is not None:
+                    if take_back(c, image, row, person):
+                        touched.add(row.image)
+                    continue
                 if _carry_out(c, image, row, person, back=True).version != image.version:
                     touched.add(row.image)
         return len(touched)

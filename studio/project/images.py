@@ -22,8 +22,8 @@ from studio.project.names import (
     split_ending,
 )
 from studio.project.projects import find_project
-from studio.project.records import Filters, ImageRecord, Order, Status
-from studio.project.schema import annotations, images
+from studio.project.records import ColumnFilter, Filters, ImageRecord, Order, Status
+from studio.project.schema import annotations, cells, columns, images
 from studio.project.steps import new_id, note
 
 MOST_AT_ONCE = 2**31 - 1
@@ -242,6 +242,7 @@ def _conditions(
     class_id: str | None = None,
     unlabelled: bool | None = None,
     drafts: bool | None = None,
+    column: ColumnFilter | None = None,
 ) -> Sequence[Any]:
     found: list[Any] = [images.c.project_id == project_id]
     if text:
@@ -255,7 +256,27 @@ def _conditions(
         found.append(images.c.count == 0 if unlabelled else images.c.count > 0)
     if drafts is not None:
         found.append(images.c.drafts > 0 if drafts else images.c.drafts == 0)
+    if column is not None:
+        found.append(_in_column(project_id, column))
     return found
+
+
+def _in_column(project_id: str, wanted: ColumnFilter) -> Any:
+    if wanted.way not in ("is", "holds", "any", "none"):
+        raise BadInput(
+            f"A column is filtered by “is”, “holds”, “any” or “none”, not “{str(wanted.way)[:20]}”."
+        )
+    there = exists().where(
+        cells.c.column_id == columns.c.id,
+        columns.c.id == asked_id(wanted.column_id),
+        columns.c.project_id == project_id,
+        cells.c.image == images.c.seq,
+    )
+    if wanted.way == "is":
+        there = there.where(cells.c.folded == fold(wanted.text.strip()))
+    if wanted.way == "holds":
+        there = there.where(cells.c.folded.contains(fold(wanted.text.strip()), autoescape=True))
+    return ~there if wanted.way == "none" else there
 
 
 def _order(order: Order) -> tuple[Any, ...]:

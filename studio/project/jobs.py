@@ -14,11 +14,12 @@ from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from studio.errors import BadInput, Conflict, NotFound
 from studio.project.annotations import Edit
+from studio.project.columns import fill
 from studio.project.database import Database
 from studio.project.images import as_record, find_image
 from studio.project.names import asked_id, check_person, storable
 from studio.project.projects import find_project
-from studio.project.records import Applied, Change, Job, JobImage, JobState
+from studio.project.records import Answered, Applied, Change, Job, JobImage, JobState
 from studio.project.schema import images, job_images, jobs
 from studio.project.steps import new_id
 
@@ -120,7 +121,7 @@ class JobStore:
         """Return what became of the images behind a position, in order; by default of those that failed."""
         wanted = (
             select(job_images.c.position, job_images.c.state.label("became"), job_images.c.problem)
-            .add_columns(job_images.c.counts, images)
+            .add_columns(job_images.c.counts, job_images.c.answer, images)
             .join(images, images.c.seq == job_images.c.image)
             .where(job_images.c.job_id == asked_id(job_id), job_images.c.state != "todo")
             .where(job_images.c.position > after)
@@ -131,7 +132,7 @@ class JobStore:
             wanted = wanted.where(job_images.c.state == "failed")
         with self._db.read() as c:
             return [
-                JobImage(row.position, as_record(row), row.became, row.problem, dict(row.counts))
+                JobImage(row.position, as_record(row), row.became, row.problem, dict(row.counts), row.answer)
                 for row in c.execute(wanted)
             ]
 
@@ -143,11 +144,14 @@ class JobStore:
         *,
         verb: str,
         counts: Mapping[str, int] | None = None,
+        answer: str | None = None,
+        cell: Answered | None = None,
     ) -> Applied | None:
         """Write an image's result and that it is done, in one; None where it was done already or the job cancelled.
 
         The annotations are the work of whoever started the job, and one group of history with its other images:
-        ``undo_group(job_id, person)`` takes all of it back.
+        ``undo_group(job_id, person)`` takes all of it back. So is what goes into a ``cell`` of a column; where a
+        person's value stays there, ``counts`` become {"merged": 1}. ``answer`` is kept with the job.
         """
         with self._db.read() as c:  # the row alone: a Job counts its images, too dear for each of them
             person = _find(c, job_id).person
@@ -156,9 +160,30 @@ class JobStore:
             # Whoever cancels a job that another process works on may undo it at once: nothing comes afterwards.
             if _find(c, job_id).state == "cancelled":
                 return None
-            if not _mark(c, job_id, image_id, "done", None, counts or {}):
+            if not _mark(c, job_id, image_id, "done", None, counts or {}, answer):
                 return None
+            if cell is not None:
+                image = find_image(c, image_id, lock=True)
+                if not fill(c, image, cell, person, job_id):
+                    here = (job_images.c.job_id == job_id, job_images.c.image == image.seq)
+                    c.execute(update(job_images).where(*here).values(counts={"merged": 1}))
             return edit.carry_out(c, image_id)
+
+    def job_answers(self, job_id: str, *, limit: int = 30) -> tuple[list[tuple[str, int]], int]:
+        """Return a job's commonest answers with how many images gave each, and how many different ones there are."""
+        mine = (job_images.c.job_id == asked_id(job_id), job_images.c.answer.is_not(None))
+        wanted = (
+            select(job_images.c.answer, func.count())
+            .where(*mine)
+            .group_by(job_images.c.answer)
+            .order_by(func.count().desc(), job_images.c.answer)
+            .limit(limit)
+        )
+        with self._db.read() as c:
+            different = c.execute(
+                select(func.count(job_images.c.answer.distinct())).where(*mine)
+            ).scalar_one()
+            return [(answer, count) for answer, count in c.execute(wanted)], different
 
     def fail_job_image(self, job_id: str, image_id: str, problem: str) -> None:
         """Write down why an image could not be done."""
@@ -227,13 +252,14 @@ def _mark(
     state: str,
     problem: str | None,
     counts: Mapping[str, int],
+    answer: str | None = None,
 ) -> bool:
     """Mark an image where it is still to be done; say whether it was."""
     here = find_image(connection, image_id).seq
     marked = (
         update(job_images)
         .where(job_images.c.job_id == job_id, job_images.c.image == here, job_images.c.state == "todo")
-        .values(state=state, problem=problem, counts=dict(counts))
+        .values(state=state, problem=problem, counts=dict(counts), answer=answer)
     )
     return connection.execute(marked).rowcount == 1
 

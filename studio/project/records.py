@@ -119,20 +119,73 @@ class Job:
 
 @dataclass(frozen=True)
 class JobImage:
-    """One image of a job, at its place in the order; ``counts`` is what the operation tells of it."""
+    """One image of a job, at its place in the order; ``counts`` is what the operation tells of it.
+
+    ``answer`` is what a question about it came to, None for a job that asks nothing.
+    """
 
     position: int
     image: ImageRecord
     state: Literal["todo", "done", "failed"]
     problem: str | None = None
     counts: dict[str, int] = field(default_factory=dict)
+    answer: str | None = None
+
+
+@dataclass(frozen=True)
+class ImageColumn:
+    """A name of the project's under which images have values; ``answers`` is how many do.
+
+    ``question`` and ``model`` are those that filled it last, empty and None where people fill it by hand.
+    """
+
+    id: str
+    project_id: str
+    name: str
+    question: str
+    model: str | None
+    created: datetime
+    answers: int
+
+
+@dataclass(frozen=True)
+class Cell:
+    """An image's value in a column. ``model`` is None where a person wrote it, and so is ``question``."""
+
+    value: str
+    model: str | None
+    question: str | None
+    person: str
+    changed: datetime
+
+
+@dataclass(frozen=True)
+class Answered:
+    """A value on its way into a column, as a model gave it; what a person wrote there stays."""
+
+    column_id: str
+    value: str
+    model: str
+    question: str
+
+
+@dataclass(frozen=True)
+class ColumnFilter:
+    """Which images by a column: those whose value ``is`` or ``holds`` a text, whatever its case, or have ``any`` or
+    ``none``.
+    """
+
+    column_id: str
+    way: Literal["is", "holds", "any", "none"] = "any"
+    text: str = ""
 
 
 class Filters(TypedDict, total=False):
-    """Which images: by part of the name, status, a class they show, no annotation yet, drafts waiting."""
+    """Which images: by part of the name, status, a class they show, no annotation yet, drafts waiting, a column."""
 
     text: str | None
     status: Status | None
     class_id: str | None
     unlabelled: bool | None
     drafts: bool | None
+    column: ColumnFilter | None

@@ -184,7 +184,34 @@ job_images = Table(
     Column("state", String(6), nullable=False),  # todo, done, failed
     Column("problem", Text),
     Column("counts", JSON, nullable=False),
+    Column("answer", Text),  # what a question about the image came to
     Index("job_images_turn", "job_id", "state", "position"),
+)
+
+columns = Table(
+    "columns",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("project_id", String(32), _owned_by("projects.id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("question", Text, nullable=False),  # the one asked last; "" for a column filled by hand
+    Column("model", Text),
+    Column("created", Moment, nullable=False),
+    UniqueConstraint("project_id", "name", name="columns_name"),
+)
+
+cells = Table(
+    "cells",
+    metadata,
+    Column("column_id", String(32), _owned_by("columns.id"), primary_key=True),
+    Column("image", Number, _owned_by("images.seq"), primary_key=True, index=True),
+    Column("value", Text, nullable=False),
+    Column("folded", Text, nullable=False),  # the value without case, for search
+    Column("question", Text),
+    Column("model", Text),  # None: a person wrote it
+    Column("person", Text, nullable=False),
+    Column("changed", Moment, nullable=False),
+    Column("edit", Number, nullable=False),  # the history row whose outcome this value is
 )
 
 # Files whose last image went; they are removed after the commit, or at the next start.

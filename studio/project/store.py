@@ -9,6 +9,7 @@ from sqlalchemy import URL
 from studio.errors import StudioError
 from studio.project.annotations import AnnotationStore
 from studio.project.classes import ClassStore
+from studio.project.columns import ColumnStore
 from studio.project.database import Database
 from studio.project.files import Files
 from studio.project.history import HistoryStore
@@ -18,7 +19,16 @@ from studio.project.projects import ProjectStore
 from studio.project.removal import RemovalStore
 
 
-class Store(ProjectStore, ClassStore, ImageStore, AnnotationStore, HistoryStore, JobStore, RemovalStore):
+class Store(
+    ProjectStore,
+    ClassStore,
+    ImageStore,
+    AnnotationStore,
+    HistoryStore,
+    JobStore,
+    ColumnStore,
+    RemovalStore,
+):
     """All that people have made. Safe to call from many threads, and from several processes at once.
 
     ``folder`` gets ``files/`` and, unless ``url`` names another database, ``studio.db``. Each change is one

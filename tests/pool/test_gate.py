@@ -161,3 +161,12 @@ def test_a_long_turn_that_holds_the_lock_does_not_wait_for_itself():
         with gate.turn(Turn.BATCH):
             inside = time.monotonic() - began
     assert inside < 4
+
+
+def test_a_work_under_way_is_not_put_off_for_clicks_that_may_come(monkeypatch):
+    gate, asked = Gate(courtesy=5.0), []
+    monkeypatch.setattr(gate, "_wait_for_quiet", lambda: asked.append(1))
+    with gate.turn(Turn.BATCH, begun=True):
+        assert not asked
+    with gate.turn(Turn.BATCH):
+        assert asked

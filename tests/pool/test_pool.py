@@ -414,6 +414,58 @@ def test_run_takes_a_turn_of_the_gate(shop):
     assert order == ["batch", "click", "batch", "batch"]
 
 
+def test_a_click_comes_between_two_pieces_of_a_stream(shop):
+    shop.card("a", MB)
+    pool, order = shop.pool(), []
+    pieces = pool.stream("a", lambda model: iter("ab"), turn=Turn.BATCH)
+    order.append(next(pieces))
+    click = threading.Thread(target=lambda: pool.run("a", lambda model: order.append("click")))
+    click.start()
+    click.join(5)
+    pool.gate.courtesy = 1000.0  # for what is begun after the click
+    order.append(next(pieces))
+    assert order == ["a", "click", "b"] and pool.loaded()[0].pins == 1
+    assert list(pieces) == [] and pool.loaded()[0].pins == 0
+
+
+def test_a_stream_that_is_closed_lets_go_of_its_model(shop):
+    shop.card("a", MB)
+    pool, closed = shop.pool(), []
+
+    def work(model):
+        try:
+            yield from "abc"
+        finally:
+            closed.append(model.name)
+
+    pieces = pool.stream("a", work)
+    assert next(pieces) == "a"
+    pieces.close()
+    assert len(closed) == 1 and pool.loaded()[0].pins == 0
+    with pool.gate.turn(Turn.CLICK):
+        pass
+
+
+def test_a_stream_out_of_memory_is_begun_once_more_but_not_gone_on_with(shop):
+    shop.card("a", 10 * MB)
+    shop.card("b", 60 * MB)
+    pool, tries = shop.pool(), []
+    use(pool, "b")
+
+    def work(model):
+        tries.append(shop.device.free())
+        block = shop.device.allocate(50 * MB)
+        yield "first"
+        raise FakeOutOfMemory(f"{block.size} held")
+
+    pieces = pool.stream("a", work)
+    assert next(pieces) == "first" and tries == [30 * MB, 90 * MB]
+    with pytest.raises(OutOfMemory):
+        next(pieces)
+    assert len(tries) == 2 and shop.device.used == 10 * MB
+    assert all(item.pins == 0 for item in pool.loaded())
+
+
 def test_many_threads_on_too_little_memory_never_lose_a_model_they_hold(shop):
     sizes = dict(zip("abcdef", (30, 40, 20, 50, 10, 45), strict=True))
     for name, size in sizes.items():
