@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -62,6 +62,14 @@ class OwlOptions:
         default=False,
         metadata={"help": "Compute in 32 bits on a graphics card too. Slower; boxes hardly differ."},
     )
+
+
+@dataclass(frozen=True)
+class Queries:
+    """Unit vectors (m, d) of examples, on the processor, and which of them show what is sought."""
+
+    vectors: Any
+    positive: tuple[bool, ...]
 
 
 class OwlDetector:
@@ -131,15 +139,31 @@ class OwlDetector:
         What is nearer to a negative example than to every positive one is left out. Raises BadInput where no example
         is positive, or where one lies outside its image.
         """
+        check(images)
+        _check_any(e.positive for e in examples)
+        return self.detect_encoded(images, [self.encode_examples(examples)], floor=floor)
+
+    def encode_examples(self, examples: Sequence[Example]) -> Queries:
+        """Return what examples ask for. Raises BadInput where one lies outside its image."""
         import torch
 
-        check([*images, *(e.image for e in examples)])
-        if not any(e.positive for e in examples):
-            raise BadInput("Give at least one example of what to look for.")
+        check([e.image for e in examples])
+        with torch.inference_mode():
+            return Queries(self._embed_examples(examples).cpu(), tuple(e.positive for e in examples))
+
+    def detect_encoded(
+        self, images: Sequence[np.ndarray], encoded: Sequence[Queries], *, floor: float = 0.05
+    ) -> list[list[Detection]]:
+        """Return what ``detect_like`` does for examples that were encoded before."""
+        import torch
+
+        check(images)
+        signs = [sign for part in encoded for sign in part.positive]
+        _check_any(signs)
         answers = []
         with torch.inference_mode():
-            queries = self._embed_examples(examples)
-            positive = torch.tensor([e.positive for e in examples], device=self._device)
+            queries = torch.cat([part.vectors for part in encoded]).to(self._device)
+            positive = torch.tensor(signs, device=self._device)
             likes, unlikes = queries[positive], queries[~positive]
             sought = unit(likes.mean(0, keepdim=True)) if self._options.blend else likes
             for image, seen in zip(images, self._look(images), strict=True):
@@ -245,6 +269,11 @@ class OwlDetector:
         side = max(height, width)
         sides = [side, side] if self._padded else [width, height]
         return torch.tensor(sides * 2, dtype=torch.float32, device=self._device)
+
+
+def _check_any(positive: Iterable[bool]) -> None:
+    if not any(positive):
+        raise BadInput("Give at least one example of what to look for.")
 
 
 def load(folder: str | None, device: str, options: OwlOptions) -> OwlDetector:

@@ -178,6 +178,21 @@ class ExampleDetector(Protocol):
 
 
 @runtime_checkable
+class ExampleEncoder(ExampleDetector, Protocol):
+    """A detector by example that encodes examples once for many images."""
+
+    def encode_examples(self, examples: Sequence[Example]) -> Any:
+        """Encode examples: dear, once a job. What it returns is the adapter's own, small, and never changed."""
+        ...
+
+    def detect_encoded(
+        self, images: Sequence[np.ndarray], encoded: Sequence[Any], *, floor: float = 0.05
+    ) -> list[list[Detection]]:
+        """Return what ``detect_like`` does for the examples of all of ``encoded`` together."""
+        ...
+
+
+@runtime_checkable
 class SemanticSegmenter(Protocol):
     """Gives every pixel one of its classes; ``names`` are these, in the order of the model's numbers."""
 
@@ -270,7 +285,11 @@ class Answerer(Protocol):
     """Answers questions about an image in words."""
 
     def answer(self, image: np.ndarray, question: str) -> Iterator[str]:
-        """Yield pieces of the answer as they are written, tags and all. An empty question asks for a caption."""
+        """Yield pieces of the answer as they are written, tags and all. An empty question asks for a caption.
+
+        Pieces may be empty. The work for a piece is done while it is asked for and not ahead of that, so that others
+        get their turn in between.
+        """
         ...
 
     def read(self, text: str, height: int, width: int) -> Reading:

@@ -61,6 +61,11 @@ def find_tabs(package: str = "tabs") -> list[ModuleType]:
     return sorted(found, key=lambda m: m.ORDER)
 
 
+def tab_id(module: ModuleType) -> str:
+    """Return the id of a tab: its title in small letters, with hyphens for spaces."""
+    return "-".join(module.TITLE.lower().split())
+
+
 def build(studio: Studio) -> gr.Blocks:
     """Build the page: a header, and every tab found."""
 
@@ -82,9 +87,10 @@ def build(studio: Studio) -> gr.Blocks:
                 begin, [project, image], [project, image, first_tab], show_progress="hidden"
             )
             for module in find_tabs():
-                with gr.Tab(module.TITLE, id=module.TITLE.lower()) as tab:
-                    built[module.TITLE.lower()] = module.build(studio, shared)
-                built[module.TITLE.lower()].tab = tab
+                name = tab_id(module)
+                with gr.Tab(module.TITLE, id=name) as tab:
+                    built[name] = module.build(studio, shared)
+                built[name].tab = tab
         for name, tab in built.items():
             others = {other: b for other, b in built.items() if other != name}
             if hasattr(tab, "connect"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import Any
 import gradio as gr
 
 from studio.adapters import Detection
-from studio.annotations import shape_to_json
+from studio.annotations import Box, shape_to_json
 from studio.errors import BadInput
 from studio.project import ImageRecord, LabelClass
 from studio.project.names import next_colour
@@ -21,7 +22,8 @@ FOLDER = Path(__file__).resolve().parent
 
 # Gradio takes an event's name only where it stands quoted in js_on_load: 'keep', 'moved'.
 ON_LOAD = """
-const tell = {keep: d => trigger('keep', d), moved: d => trigger('moved', d)};
+const tell = {keep: d => trigger('keep', d), moved: d => trigger('moved', d),
+  example: d => trigger('example', d), point: d => trigger('point', d)};
 import(new URL('static/canvas/v-%s/findings/main.js', document.baseURI).href).then(
   m => m.mount({element, props, trigger: (name, data) => tell[name](data), watch}),
   error => { console.error(error);
@@ -29,12 +31,15 @@ import(new URL('static/canvas/v-%s/findings/main.js', document.baseURI).href).th
 """
 
 
-def findings_view(*, elem_id: str = "findings", each: bool = False) -> gr.HTML:
+def findings_view(*, elem_id: str = "findings", each: bool = False, pointing: bool = False) -> gr.HTML:
     """Return the component. It asks the server nothing: thresholds and what is taken out live in the page.
 
     Props that Python may set: ``shown`` (what ``shown()`` or ``nothing()`` returns) and ``kept`` (any new value: what
     was asked to be kept has been dealt with). With ``each``, every class has a threshold of its own. Events: ``keep``
     {token, chosen: [number of each finding to keep], threshold}, and ``moved`` {} after a threshold was moved.
+    With ``pointing``, a box that is drawn shows something to look for, rather than where to look. The events are then
+    also ``example`` {image, token, positive, box or chosen: [number of each finding meant]}, and ``point``
+    {image, x, y} after a click where nothing was found; the prop ``aim`` (what ``aimed()`` returns) draws the box.
     Whatever is pressed elsewhere on the page may read ``data-image``, ``data-region`` (a box as JSON, "" for the
     whole image) and ``data-threshold`` of the element ``.of-looking`` inside, and set the threshold by sending that
     element the DOM event "onelabel:threshold" with the number as ``detail``.
@@ -49,6 +54,8 @@ def findings_view(*, elem_id: str = "findings", each: bool = False) -> gr.HTML:
         shown="",
         kept=0,
         each=each,
+        pointing=pointing,
+        aim="",
     )
 
 
@@ -89,6 +96,11 @@ def shown(
         told["items"] = [_item(d, tags) for d in found]
         told["classes"] = [{"name": n, "colour": c} for n, c in _colours(found, classes).items()]
     return json.dumps(told, separators=(",", ":"))
+
+
+def aimed(image_id: str, box: Box | None) -> str:
+    """Return the prop ``aim``: the box drawn on an image, none where it was dealt with."""
+    return json.dumps({"image": image_id, "box": box and box.xyxy, "at": time.time_ns()})
 
 
 @dataclass(frozen=True)

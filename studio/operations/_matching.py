@@ -1,14 +1,16 @@
 """Things like an example, found by comparing what an embedder makes of many pieces of an image.
 
 Any embedder serves: nothing is learnt. Windows of about the examples' sizes are laid over the image, and each is as
-good a hit as its vector is near to an example's; the best are moved and resized a little until they fit. It looks at
-hundreds of windows an image, so it is slow beside a model made for this, and it tells apart what its embedder does.
+good a hit as its vectors are near to an example's; the best are moved and resized a little until they fit. A window is
+looked at alone and with what surrounds it, since a part of a thing by itself looks like the thing. That are a thousand
+pieces of an image and more, so it is slow beside a model made for this, and it tells apart what its embedder does.
 """
 
 from __future__ import annotations
 
+import hashlib
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,13 +25,15 @@ Embed = Callable[[Sequence[np.ndarray]], np.ndarray]  # crops → unit vectors, 
 FACTORS = (0.5, 0.63, 0.79, 1.0, 1.26, 1.59, 2.0), (0.71, 1.0, 1.41), (1.0,)
 ALIKE = 1.12  # sizes whose sides differ by less than this factor are one
 STEPS = (0.25, 0.35, 0.5)  # from a window to the next, of its side
-WINDOWS = 1500  # of an image, where that is enough
-MOST_WINDOWS = 8000
+WINDOWS = 900  # of an image, where that is enough
+MOST_WINDOWS = 4000
+AROUND = 1.5  # sides of a window together with what surrounds it, of its own
+SIZE = 0.25  # what a size twice or half that of the examples takes off a score: parts of things are smaller than they
 BATCH = 64  # crops embedded together
 SMALLEST = 8.0  # pixels a side; below this a crop shows nothing
 NESTED = 0.4  # of two boxes that share more than this of the smaller one, the weaker goes
 SAME = 0.5  # of two windows that overlap more than this, the weaker is not fitted
-REFINED = 32  # boxes that are fitted
+REFINED = 16  # boxes that are fitted
 ROUNDS = (0.25, 0.125, 0.0625)  # how far sides are moved in each round, of the box's own
 MOST = 100  # detections of an image
 # How x0, y0, x1 and y1 may move: one alone, two opposite ones along with each other, and all outwards or inwards.
@@ -49,35 +53,48 @@ WAYS = np.array(
 
 @dataclass(frozen=True)
 class Likeness:
-    """What is looked for: vectors (n, d) of examples and (m, d) of what is not meant.
+    """What is looked for: unit vectors (n, d) of examples and (m, d) of what is not meant.
 
-    ``shown`` are the positive examples themselves, and ``sizes`` (n, 2) theirs.
+    ``sizes`` (n, 2) are those of what is to be found, and ``places`` says where these were pointed out: the digest
+    of the image, and the box there as x0, y0, x1, y1.
     """
 
     likes: np.ndarray
     unlikes: np.ndarray
     sizes: np.ndarray
-    shown: tuple[Example, ...]
+    places: tuple[tuple[bytes, tuple[float, float, float, float]], ...]
 
 
-def learn(examples: Sequence[Example], embed: Embed) -> Likeness:
-    """Return what examples ask for. Raises BadInput where none is positive, or one lies outside its image."""
-    if not any(e.positive for e in examples):
+def learn(examples: Iterable[Example], embed: Embed) -> Likeness:
+    """Return what examples ask for; of each no more is held than its crops.
+
+    Raises BadInput where none is positive, or one lies outside its image.
+    """
+    alone, around, boxes, positive, places = [], [], [], [], []
+    shown: tuple[np.ndarray | None, bytes] = (None, b"")
+    for example in examples:
+        box = _inside(example)
+        alone.append(_crop(example.image, box).copy())
+        around.append(_crop(example.image, _around(box, example.image)).copy())
+        boxes.append(box)
+        positive.append(example.positive)
+        if example.positive:
+            if shown[0] is not example.image:
+                shown = example.image, _digest(example.image)
+            places.append((shown[1], box))
+    if not any(positive):
         raise BadInput("Give at least one example of what to look for.")
-    boxes = [_inside(example) for example in examples]
-    crops = [_crop(e.image, box) for e, box in zip(examples, boxes, strict=True)]
-    vectors = _embedded(crops, embed)
-    positive = np.array([e.positive for e in examples])
-    shown = np.array(boxes)[positive]
-    sizes = shown[:, 2:] - shown[:, :2]
-    return Likeness(vectors[positive], vectors[~positive], sizes, tuple(e for e in examples if e.positive))
+    vectors, likes = _embedded(alone, around, embed), np.array(positive)
+    sought = np.array(boxes)[likes]
+    return Likeness(vectors[likes], vectors[~likes], sought[:, 2:] - sought[:, :2], tuple(places))
 
 
 def search(image: np.ndarray, sought: Likeness, embed: Embed, *, floor: float = 0.05) -> list[Detection]:
     """Return what is like the examples on an image, best first and unnamed.
 
     A score of 1 is the very image of an example, and 0 what is no more like it than the image is in the middle
-    (the median of its windows), or as like something that is not meant. So where the things sought fill more than
+    (the median of its windows), or as like something that is not meant; another size than the examples' takes a
+    little off. So where the things sought fill more than
     half of an image, their scores come out low. Raises BadInput where the examples are too small for the image.
     """
     windows = np.concatenate([_own(image, sought), _windows(sought.sizes, *image.shape[:2])])
@@ -85,7 +102,7 @@ def search(image: np.ndarray, sought: Likeness, embed: Embed, *, floor: float = 
         return []
     near, far = _likeness(image, windows, sought, embed)
     usual = float(np.median(near))
-    scores = _scores(near, far, usual)
+    scores = _scores(near, far, usual, windows, sought)
     # One window for each thing first, so that none goes short of its turn; then others of other sizes.
     some = _apart(windows, scores, min(floor, 0.05), NESTED)[: REFINED // 2]
     more = _apart(windows, scores, min(floor, 0.05), SAME, union=True)
@@ -114,8 +131,14 @@ def _inside(example: Example) -> tuple[float, float, float, float]:
 
 def _own(image: np.ndarray, sought: Likeness) -> np.ndarray:
     """Return the boxes (n, 4) of the examples that were pointed out on this very image."""
-    own = [_inside(e) for e in sought.shown if e.image is image or np.array_equal(e.image, image)]
-    return np.array(own).reshape(-1, 4)
+    key = _digest(image)
+    return np.array([box for shown, box in sought.places if shown == key]).reshape(-1, 4)
+
+
+def _digest(image: np.ndarray) -> bytes:
+    made = hashlib.blake2b(repr(image.shape).encode(), digest_size=16)
+    made.update(np.ascontiguousarray(image))
+    return made.digest()
 
 
 def _sizes(shown: np.ndarray, factors: Sequence[float], height: int, width: int) -> np.ndarray:
@@ -161,24 +184,43 @@ def _crop(image: np.ndarray, box: Sequence[float]) -> np.ndarray:
     return image[y0 : max(y0 + 1, round(box[3])), x0 : max(x0 + 1, round(box[2]))]
 
 
-def _embedded(crops: Sequence[np.ndarray], embed: Embed) -> np.ndarray:
-    parts = [embed(crops[start : start + BATCH]) for start in range(0, len(crops), BATCH)]
-    return np.concatenate(parts)
+def _around(box: Sequence[float], image: np.ndarray) -> tuple[float, float, float, float]:
+    """Return a box with what surrounds it, as far as the image goes."""
+    x0, y0, x1, y1 = box
+    right, down = (x1 - x0) * (AROUND - 1) / 2, (y1 - y0) * (AROUND - 1) / 2
+    height, width = image.shape[:2]
+    return max(0, x0 - right), max(0, y0 - down), min(width, x1 + right), min(height, y1 + down)
+
+
+def _embedded(alone: Sequence[np.ndarray], around: Sequence[np.ndarray], embed: Embed) -> np.ndarray:
+    """Return unit vectors (n, d) that say what boxes show by themselves and, just as much, with their surroundings."""
+    crops = [*alone, *around]
+    vectors = np.concatenate([embed(crops[start : start + BATCH]) for start in range(0, len(crops), BATCH)])
+    return np.concatenate([vectors[: len(alone)], vectors[len(alone) :]], axis=1) / np.sqrt(2)
 
 
 def _likeness(
     image: np.ndarray, boxes: np.ndarray, sought: Likeness, embed: Embed
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return for each box (n, 4) how near it is to what is sought, and to what is not meant: cosines (n,)."""
-    vectors = _embedded([_crop(image, box) for box in boxes], embed)
+    alone, around = (
+        [_crop(image, box) for box in boxes],
+        [_crop(image, _around(box, image)) for box in boxes],
+    )
+    vectors = _embedded(alone, around, embed)
     near = (vectors @ sought.likes.T).max(1)
     far = (vectors @ sought.unlikes.T).max(1) if len(sought.unlikes) else np.full(len(boxes), -1.0)
     return near, far
 
 
-def _scores(near: np.ndarray, far: np.ndarray, usual: float) -> np.ndarray:
+def _scores(
+    near: np.ndarray, far: np.ndarray, usual: float, boxes: np.ndarray, sought: Likeness
+) -> np.ndarray:
     base = np.maximum(far, usual)
-    return np.clip((near - base) / np.maximum(1 - base, 1e-6), 0, 1)
+    sides = np.sqrt((boxes[:, 2:] - boxes[:, :2]).prod(1).clip(1e-6))
+    shown = np.sqrt(sought.sizes.prod(1))
+    off = np.abs(np.log2(sides[:, None] / shown)).min(1)
+    return np.clip((near - base) / np.maximum(1 - base, 1e-6) - SIZE * off, 0, 1)
 
 
 def _fitted(
@@ -199,8 +241,8 @@ def _fitted(
     tried = tried.clip(0, [width, height, width, height])
     whole = ((tried[..., 2:] - tried[..., :2]) >= min(SMALLEST, width, height)).all(-1)
     tried[~whole] = np.broadcast_to(boxes[:, None], tried.shape)[~whole]
-    near, far = _likeness(image, tried.reshape(-1, 4), sought, embed)
-    found = _scores(near, far, usual).reshape(len(boxes), -1)
+    flat = tried.reshape(-1, 4)
+    found = _scores(*_likeness(image, flat, sought, embed), usual, flat, sought).reshape(len(boxes), -1)
     best = found.argmax(1)
     rows = np.arange(len(boxes))
     better = found[rows, best] > scores

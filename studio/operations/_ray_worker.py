@@ -23,6 +23,7 @@ from studio.errors import StudioError
 from studio.failures import sentence
 from studio.hub import Hub
 from studio.hub.added import HubModels
+from studio.operations.examples import ExampleSet
 from studio.operations.predict import Prediction, Recipe
 from studio.operations.running import READERS, annotate_each
 from studio.pool import Pool
@@ -65,18 +66,24 @@ class Order:
     """All a worker has to be told. ``notes`` are those of models added from the hub, by the name of their file.
 
     ``checkpoints`` is where the studio keeps checkpoints that were added, which a worker may or may not see.
+    ``shown`` are the images that the recipe's examples lie on, by their ids: names, and files as they are.
     """
 
     version: str
     recipe: Mapping[str, Any]
     notes: Mapping[str, str] = field(default_factory=dict)
     checkpoints: str = ""
+    shown: Mapping[str, tuple[str, bytes]] = field(default_factory=dict)
 
     @classmethod
     def of(cls, studio: Studio, recipe: Recipe) -> Order:
         data = studio.settings.data
         notes = {path.name: path.read_text("utf-8") for path in (data / "hub-models").glob("*.json")}
-        return cls(package.__version__, recipe.to_json(), notes, str(data / "checkpoints"))
+        shown = {}
+        for image_id in {example.image for example in recipe.examples}:
+            image = studio.store.image(image_id)
+            shown[image_id] = image.name, studio.store.original_path(image).read_bytes()
+        return cls(package.__version__, recipe.to_json(), notes, str(data / "checkpoints"), shown)
 
     def prediction(self) -> Prediction:
         """Build what predicts, and fetch files of models that are missing on this machine.
@@ -90,10 +97,15 @@ class Order:
             )
         workshop = self._workshop()
         recipe = Recipe.from_json(self.recipe)
-        made = Prediction(workshop, recipe)  # of a studio it uses no more than a workshop has
+        shown = ExampleSet(recipe.examples, self._picture) if recipe.examples else None
+        made = Prediction(workshop, recipe, shown)  # of a studio it uses no more than a workshop has
         for name in filter(None, (*recipe.models, recipe.segmenter, recipe.pose)):
             workshop.hub.download(workshop.registry.card(name))
         return made
+
+    def _picture(self, image_id: str) -> np.ndarray:
+        name, data = self.shown[image_id]
+        return images.decode(data, name)
 
     def _workshop(self) -> Workshop:
         registry, hub = Registry.discover(), Hub()

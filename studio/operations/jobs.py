@@ -14,6 +14,7 @@ from studio.adapters import Detection
 from studio.annotations import Box
 from studio.errors import BadInput, NotAllowed, NotFound, unknown
 from studio.gate import Turn
+from studio.operations.examples import ExampleSet, check_reach, example_set
 from studio.operations.merging import Merged, merge
 from studio.operations.predict import Prediction, Recipe, annotations, check, find_in
 from studio.operations.ray_engine import Cluster, RayRun, Spread
@@ -56,11 +57,15 @@ def begin(
     _see(studio, project_id, person)
     check(studio, recipe)
     ready(studio, recipe)
+    _shown(studio, project_id, recipe)
+    _check_reach(studio, recipe, image_ids)
     if cluster is not None:
         cluster.join(studio, recipe)
     names = " + ".join(
         studio.registry.card(m).title for m in (*recipe.models, recipe.segmenter, recipe.pose) if m
     )
+    if recipe.examples:
+        names = f"Like examples of {recipe.example_class}: {names}"
     remember(studio, project_id, recipe, person)
     recipe = with_own_classes(studio, project_id, recipe)
     job = studio.store.add_job(project_id, person, KIND, title or names, recipe.to_json(), image_ids)
@@ -76,23 +81,42 @@ def go_on(studio: Studio, person: str, job_id: str, *, cluster: Cluster | None =
     BadInput where nothing is left to do.
     """
     job = job_for(studio, job_id, person)
+    if job.kind == "ask":
+        return _ask_on(studio, job, cluster)
     recipe = Recipe.from_json(job.settings)
     check(studio, recipe)
     ready(studio, recipe)
+    _shown(studio, job.project_id, recipe)
     if cluster is not None:
         cluster.join(studio, recipe)
-    if job.state != "running":
-        again = studio.store.retry_job_images(job.id)
-        if job.state == "done":
-            if not again:
-                raise BadInput(f"“{job.title}” is done: no image of it is left.")
-            studio.store.set_job_state(job.id, "paused", only=("done",))
+    _again(studio, job)
     return _start(studio, job, recipe, cluster)
+
+
+def _ask_on(studio: Studio, job: Job, cluster: Cluster | None) -> Job:
+    from studio.operations import ask_jobs  # it stands on this module
+
+    if cluster is not None:
+        raise BadInput("Questions are asked on this machine. Go on without a cluster.")
+    _again(studio, job)
+    return ask_jobs.start(studio, job)
+
+
+def _again(studio: Studio, job: Job) -> None:
+    """Put what failed among what is left, also of a job that is done. Raises BadInput where nothing is left."""
+    if job.state == "running":
+        return
+    again = studio.store.retry_job_images(job.id)
+    if job.state == "done":
+        if not again:
+            raise BadInput(f"“{job.title}” is done: no image of it is left.")
+        studio.store.set_job_state(job.id, "paused", only=("done",))
 
 
 def _start(studio: Studio, job: Job, recipe: Recipe, cluster: Cluster | None) -> Job:
     if cluster is None:
-        runs(studio).start(studio.store, job, lambda: Prediction(studio, recipe))
+        shown = _shown(studio, job.project_id, recipe)
+        runs(studio).start(studio.store, job, lambda: Prediction(studio, recipe, shown))
     else:
         runs(studio).start(studio.store, job, lambda: Spread(studio, recipe, cluster), RayRun)
     return studio.store.job(job.id)
@@ -199,9 +223,11 @@ def look(
     """Predict one image, or a region of it, without changing anything."""
     check(studio, recipe)
     ready(studio, recipe)
+    shown = _shown(studio, image.project_id, recipe)
     picture = images.decode(studio.store.original_path(image), image.name)
     named = with_own_classes(studio, image.project_id, recipe)
-    return Findings(image, recipe, tuple(find_in(studio, named, picture, region, turn=turn)))
+    found = find_in(studio, named, picture, region, turn=turn, shown=shown, image_id=image.id)
+    return Findings(image, recipe, tuple(found))
 
 
 def keep(studio: Studio, person: str, findings: Findings, chosen: Iterable[int]) -> Applied | None:
@@ -241,7 +267,7 @@ def _merged(studio: Studio, image: ImageRecord, recipe: Recipe, chosen: Sequence
 
 def remember(studio: Studio, project_id: str, recipe: Recipe, person: str) -> None:
     """Keep in the project what the recipe calls its models' classes, for the next time they are chosen."""
-    if recipe.words:  # they say themselves what is found by them
+    if recipe.words or recipe.examples:  # they say themselves what is found by them
         return
     known = dict(studio.store.project(project_id).settings.get(CLASS_NAMES) or {})
     mine = {"classes": dict(recipe.classes), "unknown": recipe.unknown}
@@ -262,6 +288,18 @@ def with_own_classes(studio: Studio, project_id: str, recipe: Recipe) -> Recipe:
         return recipe
     own: dict[str, str | None] = {c.name: c.name for c in studio.store.classes(project_id)}
     return replace(recipe, classes={**own, **recipe.classes})
+
+
+def _shown(studio: Studio, project_id: str, recipe: Recipe) -> ExampleSet | None:
+    """Return the recipe's examples with their pictures. Raises NotFound where one is not of the project."""
+    return example_set(studio, project_id, recipe.examples) if recipe.examples else None
+
+
+def _check_reach(studio: Studio, recipe: Recipe, image_ids: Sequence[str]) -> None:
+    if recipe.examples:
+        check_reach(
+            [studio.registry.card(m) for m in recipe.models], recipe.examples, image_ids, studio.registry
+        )
 
 
 def _see(studio: Studio, project_id: str, person: str) -> None:

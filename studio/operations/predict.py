@@ -14,7 +14,10 @@ from studio.annotations import Annotation, Box, Label, Mask, Prompt, Shape
 from studio.errors import BadInput, unknown
 from studio.gate import Turn
 from studio.geometry import masks_of_values
+from studio.operations import examples as by_example
+from studio.operations.examples import ExampleSet, Exemplar, find_like, read_exemplars
 from studio.operations.fusion import MOST_MODELS, Fusion, fuse
+from studio.operations.label import check_class_name
 from studio.operations.merging import SAME_FOUND, Policy, policy_of
 from studio.operations.tiling import Tiling, detect_in_tiles, moved
 from studio.operations.words import Word, reaching, read_words, sorted_out
@@ -34,7 +37,8 @@ class Recipe:
     """How images are predicted. JSON holds it, so that a job goes on with what it began with.
 
     ``models`` are 1 to 5 detectors, or one semantic segmenter, or one classifier; or, with ``words``, 1 to 5 models
-    that find what phrases name. ``segmenter`` turns boxes into
+    that find what phrases name; or, with ``examples``, 1 to 5 models that find what looks like these, which then is
+    of the class ``example_class``. ``segmenter`` turns boxes into
     masks and ``pose`` places keypoints in them, where named. ``options`` are values for the fields of a model's
     options, by its id. ``classes`` says what a model's names are called in the project; None leaves them out.
     A name that is missing there stays what it is where ``unknown`` is "add", or is left out where it is "drop".
@@ -52,11 +56,15 @@ class Recipe:
     policy: Policy = "append"
     same: float = SAME_FOUND
     words: tuple[Word, ...] = ()
+    examples: tuple[Exemplar, ...] = ()
+    example_class: str = ""
 
     def to_json(self) -> dict[str, Any]:
         options = {key: dict(values) for key, values in self.options.items()}
         words = [word.to_json() for word in self.words]
-        return {**asdict(self), "options": options, "classes": dict(self.classes), "words": words}
+        shown = [example.to_json() for example in self.examples]
+        told = {"options": options, "classes": dict(self.classes), "words": words, "examples": shown}
+        return {**asdict(self), **told}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Recipe:
@@ -81,6 +89,8 @@ class Recipe:
                 policy=policy_of(str(data.get("policy", "append"))),
                 same=float(data.get("same", SAME_FOUND)),
                 words=read_words(data.get("words") or ()),
+                examples=read_exemplars(data.get("examples") or ()),
+                example_class=" ".join(str(data.get("example_class") or "").split()),
             )
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             if isinstance(error, BadInput):
@@ -104,9 +114,11 @@ def check(studio: Studio, recipe: Recipe) -> None:
     for card in cards:
         if recipe.words and "text-detector" not in card.roles:
             raise BadInput(f"{card.title} reads no words. Choose a model that does.")
-        if not recipe.words and not set(card.roles) & set(FINDS):
+        if not recipe.words and not recipe.examples and not set(card.roles) & set(FINDS):
             raise BadInput(f"{card.title} does not find things by itself. Choose a detector.")
-    boxes = all({"detector", "text-detector"} & set(card.roles) for card in cards)
+    if recipe.examples:
+        _check_examples(studio, recipe, cards)
+    boxes = bool(recipe.examples) or all({"detector", "text-detector"} & set(card.roles) for card in cards)
     if len(cards) > 1 and not boxes:
         raise BadInput(
             "An ensemble is of detectors. A model that gives every pixel or the whole image a class works alone."
@@ -124,6 +136,17 @@ def check(studio: Studio, recipe: Recipe) -> None:
         raise BadInput("Masks and keypoints are made from boxes. Choose a model that finds boxes.")
     for model_id in recipe.options:
         options_of(studio.registry.card(model_id), recipe)
+
+
+def _check_examples(studio: Studio, recipe: Recipe, cards: Sequence[Card]) -> None:
+    if recipe.words:
+        raise BadInput("Look by phrases or by examples, not by both at once.")
+    if not recipe.example_class.strip():
+        raise BadInput(
+            "Say which class the things have that are found: write it, or choose one of the project."
+        )
+    check_class_name(recipe.example_class)
+    by_example.check(cards, recipe.examples, studio.registry, tiled=recipe.tiling is not None)
 
 
 def options_of(card: Card, recipe: Recipe) -> Any:
@@ -157,15 +180,24 @@ def find(
     *,
     floor: float = FLOOR,
     turn: Turn | None = Turn.BATCH,
+    shown: ExampleSet | None = None,
+    ids: Sequence[str] = (),
 ) -> list[list[Detection]]:
     """Return what the recipe's models find on images, best first, named as the project names it.
+
+    ``shown`` are the recipe's examples with their pictures, and ``ids`` the images' ids, which tell the images that
+    examples lie on; neither is needed without examples.
 
     What words find is named by its phrase still, so that each phrase's threshold can be moved afterwards. What a
     classifier says of an image comes as a detection of the whole of it.
     """
     members = []
     for model_id in recipe.models:
-        found = _found(studio, studio.registry.card(model_id), recipe, pictures, floor, turn)
+        card = studio.registry.card(model_id)
+        if recipe.examples:
+            members.append(_alike(studio, card, recipe, pictures, floor, turn, shown, ids))
+            continue
+        found = _found(studio, card, recipe, pictures, floor, turn)
         if recipe.words:
             members.append([sorted_out(each, recipe.words, recipe.threshold) for each in found])
             continue
@@ -192,21 +224,28 @@ def find(
 
 
 def find_in(
-    studio: Studio, recipe: Recipe, picture: np.ndarray, region: Box | None, *, turn: Turn | None = Turn.CLICK
+    studio: Studio,
+    recipe: Recipe,
+    picture: np.ndarray,
+    region: Box | None,
+    *,
+    turn: Turn | None = Turn.CLICK,
+    shown: ExampleSet | None = None,
+    image_id: str = "",
 ) -> list[Detection]:
     """Return what is found on one image or, of it, in a region, in the image's own pixels, best first.
 
     Raises BadInput where the region has no pixel of the image.
     """
     if region is None:
-        return find(studio, recipe, [picture], turn=turn)[0]
+        return find(studio, recipe, [picture], turn=turn, shown=shown, ids=[image_id])[0]
     height, width = picture.shape[:2]
     x0, y0 = (max(0, int(np.floor(v))) for v in (region.x0, region.y0))
     x1, y1 = min(width, int(np.ceil(region.x1))), min(height, int(np.ceil(region.y1)))
     if x1 - x0 < 2 or y1 - y0 < 2:
         raise BadInput("The region lies outside of the image. Draw it on the image.")
     part = np.ascontiguousarray(picture[y0:y1, x0:x1])
-    return [moved(d, x0, y0, height, width) for d in find(studio, recipe, [part], turn=turn)[0]]
+    return [moved(d, x0, y0, height, width) for d in find(studio, recipe, [part], turn=turn, shown=shown)[0]]
 
 
 def annotations(recipe: Recipe, studio: Studio, detections: Sequence[Detection]) -> list[Annotation]:
@@ -235,9 +274,9 @@ def _shape(detection: Detection, recipe: Recipe) -> Shape:
 class Prediction:
     """A recipe as the work of a job."""
 
-    def __init__(self, studio: Studio, recipe: Recipe) -> None:
+    def __init__(self, studio: Studio, recipe: Recipe, shown: ExampleSet | None = None) -> None:
         check(studio, recipe)
-        self._studio, self._recipe = studio, recipe
+        self._studio, self._recipe, self._shown = studio, recipe, shown
         self.policy, self.same = recipe.policy, recipe.same
         # On a processor a batch is no quicker than its images one by one, and a person's click waits for it.
         self.batch = 1 if studio.pool.device.name == "cpu" else 8
@@ -248,7 +287,8 @@ class Prediction:
         recipe = self._recipe
         limits = [w.threshold for w in recipe.words if w.threshold is not None]
         floor = max(min([recipe.threshold, *limits]), 1e-6)
-        found = find(self._studio, recipe, pictures, floor=floor)
+        ids = [record.id for record in records] if recipe.examples else []
+        found = find(self._studio, recipe, pictures, floor=floor, shown=self._shown, ids=ids)
         return [annotations(self._recipe, self._studio, each) for each in found]
 
 
@@ -289,6 +329,34 @@ def _found(
         return run(lambda model: model.detect(tiles, floor=floor))
 
     return [detect_in_tiles(detect, picture, recipe.tiling) for picture in pictures]
+
+
+def _alike(
+    studio: Studio,
+    card: Card,
+    recipe: Recipe,
+    pictures: Sequence[np.ndarray],
+    floor: float,
+    turn: Turn | None,
+    shown: ExampleSet | None,
+    ids: Sequence[str],
+) -> list[list[Detection]]:
+    """Return what is like the recipe's examples, of their class."""
+    if shown is None:
+        raise BadInput("Examples lie on images of a project. Look at an image of it.")
+    options = options_of(card, recipe)
+    found = find_like(
+        card,
+        lambda work: studio.pool.run(card.id, work, turn=turn, options=options),
+        shown,
+        pictures,
+        ids or [""] * len(pictures),
+        key=(card.id, card.version, options),
+        tiling=recipe.tiling,
+        floor=floor,
+        registry=studio.registry,
+    )
+    return [[replace(d, name=recipe.example_class) for d in each] for each in found]
 
 
 def _read_for(

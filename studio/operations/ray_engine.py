@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 BLOCK = 8  # images that travel, and are tried again, together; as many as a batch of the local engine
 PORTION = 20_000  # images in one stream: the cluster keeps a note of each of its blocks
 MOST_PROCESSORS = 4  # that a replica is given where there is no GPU; more help little
+MOST_SHOWN = 64_000_000  # bytes of images with examples, of which each replica gets a copy
 PATIENCE = 20.0  # seconds that a stopped job waits for the cluster to let go
 LOST = (
     "Every worker that took this image ended without an answer, as one does where memory runs out. "
@@ -61,6 +62,7 @@ class Cluster:
         """
         ray = _ray()
         self._check_models(studio, recipe)
+        _check_examples(studio, recipe)
         address = self.address or os.environ.get("RAY_ADDRESS") or "local"
         if address.startswith("ray://"):
             raise BadInput(
@@ -100,6 +102,17 @@ class Cluster:
                 f"No node of the Ray cluster has {each} processors for a replica of the models; the largest has {most}."
             )
         return Share(replicas, cpus=each)
+
+
+def _check_examples(studio: Studio, recipe: Recipe) -> None:
+    """Refuse examples on more and larger images than each replica should be sent."""
+    shown = [studio.store.image(image_id) for image_id in {e.image for e in recipe.examples}]
+    size = sum(studio.store.original_path(image).stat().st_size for image in shown)
+    if size > MOST_SHOWN:
+        raise BadInput(
+            f"The examples lie on {len(shown)} images of {size / 1e6:,.0f} MB together, and at most "
+            f"{MOST_SHOWN / 1e6:,.0f} MB are sent to each worker of a cluster. Take fewer examples, or work here."
+        )
 
 
 class Spread:

@@ -6,7 +6,7 @@ import queue
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -212,12 +212,16 @@ class Run:
             self.job_id, record.id, merged.changes(), verb=VERB, counts=counts
         )
         if done is not None:
-            progress = self.progress
-            progress.done += 1
-            progress.added += counts["added"]
-            progress.merged += counts["merged"]
-            progress.dropped += counts["dropped"]
-            progress.step()
+            self._count(counts)
+
+    def _count(self, counts: Mapping[str, int]) -> None:
+        """Note that one more image is done."""
+        progress = self.progress
+        progress.done += 1
+        progress.added += counts.get("added", 0)
+        progress.merged += counts.get("merged", 0)
+        progress.dropped += counts.get("dropped", 0)
+        progress.step()
 
     def _failed(self, record: ImageRecord, error: BaseException) -> None:
         self._store.fail_job_image(self.job_id, record.id, sentence(error))

@@ -53,8 +53,16 @@ class OneImage:
     in the Segment tab, where there is one.
     """
 
-    def __init__(self, studio: Studio, place: Place, *, each: bool = False) -> None:
-        self._studio = studio
+    def __init__(
+        self,
+        studio: Studio,
+        place: Place,
+        *,
+        each: bool = False,
+        pointing: bool = False,
+        hint: str = RUN_TO_SEE,
+    ) -> None:
+        self._studio, self._pointing, self._hint = studio, pointing, hint
         self.asked: Asked = lambda values: Recipe(())
         self.here: Any = None
         with gr.Row(elem_id=place.id("image-bar"), elem_classes=["finding-bar"], equal_height=True):
@@ -67,33 +75,33 @@ class OneImage:
             self._place = gr.HTML(
                 "", padding=False, elem_id=place.id("place"), elem_classes=["finding-place"]
             )
-            self._find = gr.Button(
+            self.find = gr.Button(
                 "Find", variant="primary", size="sm", scale=0, min_width=130, elem_id=place.id("find")
             )
-        self.view = findings_view(elem_id=place.id("findings"), each=each)
+        self.view = findings_view(elem_id=place.id("findings"), each=each, pointing=pointing)
         self._told = gr.HTML(
             "", padding=False, visible=False, elem_id=place.id("told"), elem_classes=["finding-flat"]
         )
         with gr.Row(visible=False, elem_id=place.id("kept")) as self._after:
             self._undo = gr.Button("Undo", size="sm", scale=0, min_width=100)
             self.open = gr.Button("Open in Segment", size="sm", scale=0, min_width=160)
-        self._looked = gr.State(None)
+        self.looked = gr.State(None)
         self.kept = gr.State(None)
         self._project = gr.State("")
 
     @property
     def outputs(self) -> list[Any]:
         """What ``show`` updates."""
-        return [self.picker, self._place, self.view, self._told, self._after, self._looked, self._project]
+        return [self.picker, self._place, self.view, self._told, self._after, self.looked, self._project]
 
     def connect(self, inputs: list[Any], js: str) -> Any:
         """Wire the buttons; returns the event after which a look has ended."""
         for button, step in ((self._back, -1), (self._forth, 1)):
             button.click(self._step(step), [self.picker, self._project], self.outputs, **QUIET)
         self.picker.input(self._picked, [self.picker, self._project], self.outputs, **QUIET)
-        looking = [self._told, self.view, self._looked, self._find, self._after]
-        found = self._find.click(self._look, set(inputs), looking, js=js, **LONG)
-        self.view.keep(self._keep, self._looked, [self._told, self._after, self.kept, self.view], **QUIET)
+        looking = [self._told, self.view, self.looked, self.find, self._after]
+        found = self.find.click(self._look, set(inputs), looking, js=js, **LONG)
+        self.view.keep(self._keep, self.looked, [self._told, self._after, self.kept, self.view], **QUIET)
         self._undo.click(self._undone, self.kept, [self._told, self._after, self.kept], **QUIET)
         return found
 
@@ -129,7 +137,7 @@ class OneImage:
         return (
             gr.Dropdown(choices, value=image.id),
             gr.HTML(f'<span class="finding-count">{place + 1:,} of {total:,}</span>'),
-            gr.HTML(shown=shown(image, None, hint=RUN_TO_SEE)),
+            gr.HTML(shown=shown(image, None, hint=self._hint)),
         )
 
     def _step(self, step: int) -> Callable[..., tuple[Any, ...]]:
@@ -171,7 +179,8 @@ class OneImage:
             image = self._studio.image_for(page.image, self._studio.person(request))
             # What is labelled already is not to be there twice, however often somebody looks and keeps.
             recipe = replace(self.asked(values), policy="merge")
-            work = self._begin(image, recipe, page.region)
+            # Where things are pointed out, a box is one of them, and not the part to look at.
+            work = self._begin(image, recipe, None if self._pointing else page.region)
         except Exception as error:
             yield block(trouble(sentence(error))), same, same, same, same
             return

@@ -4,6 +4,7 @@
 import { Drawing, figures } from "./drawing.js";
 import { Panel } from "./panel.js";
 import { Pointer } from "./pointer.js";
+import { EXAMPLE, Pointing, REGION } from "./pointing.js";
 import { Findings } from "./state.js";
 import { h, icon, iconButton, say, stylesheet } from "../dom.js";
 import { Picture } from "../picture.js";
@@ -18,6 +19,7 @@ export async function mount({ element, props, trigger, watch }) {
   mounted.set(element, app);
   watch("shown", () => app.show());
   watch("kept", () => app.answered());
+  watch("aim", () => app.aim());
   return app;
 }
 
@@ -29,6 +31,8 @@ class Looking {
     this.view = new View();
     this.image = this.picture = this.region = this.hovering = this.box = null;
     this.drawing = false; // a finger's drag draws a region
+    this.pointing = props.pointing ? new Pointing(this) : null; // a box is an example then
+    this.words = props.pointing ? EXAMPLE : REGION;
     this.#build();
     this.#listen();
     this.show();
@@ -43,17 +47,17 @@ class Looking {
     this.canvas = new Drawing(this.host, this.view);
     this.blank = h("div", { class: "ol-blank" });
     this.panel = new Panel(this.findings, Boolean(this.props.each), act);
-    this.pen = h("button", { type: "button", class: "of-button of-pen", title: "Draw a rectangle: only what lies in it is looked at", aria: { pressed: "false" },
-      onclick: () => this.setDrawing(!this.drawing) }, icon("box"), "Draw a region");
-    this.whole = h("button", { type: "button", class: "of-button", hidden: true, title: "Look at the whole image again (Esc)",
-      onclick: () => this.setRegion(null) }, icon("close"), "Whole image");
+    this.pen = h("button", { type: "button", class: "of-button of-pen", title: this.words.penTitle, aria: { pressed: "false" },
+      onclick: () => this.setDrawing(!this.drawing) }, icon("box"), this.words.pen);
+    this.whole = h("button", { type: "button", class: "of-button", hidden: true, title: this.words.wholeTitle,
+      onclick: () => this.setRegion(null) }, icon("close"), this.words.whole);
     this.where = h("span", { class: "of-soft of-where" });
     const zoom = h("div", { class: "ol-group" }, iconButton("minus", "Zoom out", "-", () => this.zoom(1 / 1.4)),
       iconButton("fit", "Show the whole image", "0", () => this.fit()), iconButton("plus", "Zoom in", "+", () => this.zoom(1.4)));
-    this.bar = h("div", { class: "of-bar" }, this.pen, this.whole, this.where, zoom);
+    this.bar = h("div", { class: "of-bar" }, this.pen, ...(this.pointing?.boxed ?? []), this.whole, this.where, zoom);
+    if (this.pointing) this.panel.keep.before(this.pointing.learn);
     this.host.append(this.blank);
-    this.about = h("p", { class: "ol-sr", id: "of-about" }, "Drag to draw a region, click a thing to take it out. Plus and minus zoom, "
-      + "arrow keys move, R takes what is in sight as the region, Escape takes the whole image again.");
+    this.about = h("p", { class: "ol-sr", id: "of-about" }, this.words.about);
     this.root = h("div", { class: "ol-stage of-looking", role: "region", aria: { label: "What was found" } },
       h("div", { class: "of-left" }, this.bar, this.host, this.about), this.panel.element);
     this.element.replaceChildren(this.root);
@@ -113,6 +117,12 @@ class Looking {
     this.changed();
   }
 
+  /** Draw the box that Python found, or take away the one that it has dealt with. */
+  aim() {
+    const { image, box } = JSON.parse(this.props.aim || "{}");
+    if (image && image === this.image?.id) this.setRegion(box);
+  }
+
   // ---- what a person does ----
 
   threshold(value, name) {
@@ -153,8 +163,8 @@ class Looking {
     this.whole.hidden = !box;
     this.pen.hidden = Boolean(box);
     this.setDrawing(false);
-    say(this.where, box ? `Only ${this.region[2] - this.region[0]} × ${this.region[3] - this.region[1]} pixels will be looked at`
-      : "Drag over a part to look only there");
+    say(this.where, box ? this.words.drawn(this.region[2] - this.region[0], this.region[3] - this.region[1]) : this.words.none);
+    this.pointing?.show();
     this.#tell();
     this.draw();
   }
@@ -171,6 +181,7 @@ class Looking {
 
   changed() {
     this.panel.paint(this.hint);
+    this.pointing?.show();
     this.#tell();
     this.draw();
   }

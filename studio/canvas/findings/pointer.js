@@ -56,6 +56,7 @@ export class Pointer {
     if (!drag.moved) {
       const n = e.button === 0 ? app.pointedAt(...p.at) : null;
       if (n !== null) app.toggle(n);
+      else if (e.button === 0) app.pointing?.click(...p.at);
       return;
     }
     if (!drag.draws) return;
