@@ -138,7 +138,7 @@ def begin(
 
 
 def start(studio: Studio, job: Job) -> Job:
-    """Begin or go on with a job that asks. Raises where it cannot, as ``begin`` does, and Conflict where it is running."""
+    """Begin or go on with a job that asks. Raises what ``begin`` does, and Conflict where it is running."""
     query = Query.from_json(job.settings)
     check(studio, query)
     ready(studio, query)

@@ -37,6 +37,7 @@ GONE = (
 )
 
 Run = Callable[[Callable[[Any], Any]], Any]  # work on a loaded model → what it returns, in a turn of the gate
+Step = Callable[[int], None]  # hears how many pieces of an image were compared just now
 
 
 @dataclass(frozen=True)
@@ -242,11 +243,13 @@ def find_like(
     tiling: Tiling | None,
     floor: float,
     registry: Registry,
+    step: Step | None = None,
 ) -> list[list[Detection]]:
     """Return what one model finds by examples on images, best first and unnamed.
 
     ``ids`` are the images' ids, "" for what is none of the project's, such as a part of one. ``key`` stands for the
-    model with its options, under which what it makes of the examples is kept.
+    model with its options, under which what it makes of the examples is kept. ``step`` hears how many pieces of images
+    were just compared, where a model does that.
     """
     if "example-detector" in card.roles and not card.examples_travel:
         check_reach([card], shown.exemplars, ids, registry)
@@ -255,22 +258,31 @@ def find_like(
             run(lambda model, p=picture, e=examples: model.detect_like([p], e, floor=floor)[0])
             for picture, examples in zip(pictures, own, strict=True)
         ]
-    detect = _detecting(card, run, shown, dict(zip(ids, pictures, strict=True)), key, floor)
+    detect = _detecting(card, run, shown, dict(zip(ids, pictures, strict=True)), key, floor, step)
     if tiling is None:
         return detect(pictures)
     return [detect_in_tiles(detect, picture, tiling) for picture in pictures]
 
 
 def _detecting(
-    card: Card, run: Run, shown: ExampleSet, here: Mapping[str, np.ndarray], key: Any, floor: float
+    card: Card,
+    run: Run,
+    shown: ExampleSet,
+    here: Mapping[str, np.ndarray],
+    key: Any,
+    floor: float,
+    step: Step | None,
 ) -> Detect:
     """Return what looks at images, or their tiles, by the examples; ``here`` are pictures in hand, by their ids."""
     if "example-detector" not in card.roles:
 
         def embed(crops: Sequence[np.ndarray]) -> np.ndarray:
-            return run(
+            made = run(
                 lambda model: model.embed_images(crops)
             )  # a turn for each batch: others come in between
+            if step is not None:
+                step(len(crops))
+            return made
 
         def learnt() -> Any:
             return _matching.learn((e for group in shown.groups() for e in group), embed)

@@ -14,7 +14,7 @@ from studio.adapters import Detection
 from studio.annotations import Box
 from studio.errors import BadInput, NotAllowed, NotFound, unknown
 from studio.gate import Turn
-from studio.operations.examples import ExampleSet, check_reach, example_set
+from studio.operations.examples import ExampleSet, Step, check_reach, example_set
 from studio.operations.merging import Merged, merge
 from studio.operations.predict import Prediction, Recipe, annotations, check, find_in
 from studio.operations.ray_engine import Cluster, RayRun, Spread
@@ -219,14 +219,15 @@ def look(
     *,
     region: Box | None = None,
     turn: Turn | None = Turn.CLICK,
+    step: Step | None = None,
 ) -> Findings:
-    """Predict one image, or a region of it, without changing anything."""
+    """Predict one image, or a region of it, without changing anything. ``step`` is that of ``predict.find``."""
     check(studio, recipe)
     ready(studio, recipe)
     shown = _shown(studio, image.project_id, recipe)
     picture = images.decode(studio.store.original_path(image), image.name)
     named = with_own_classes(studio, image.project_id, recipe)
-    found = find_in(studio, named, picture, region, turn=turn, shown=shown, image_id=image.id)
+    found = find_in(studio, named, picture, region, turn=turn, shown=shown, image_id=image.id, step=step)
     return Findings(image, recipe, tuple(found))
 
 

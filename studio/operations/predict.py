@@ -15,7 +15,7 @@ from studio.errors import BadInput, unknown
 from studio.gate import Turn
 from studio.geometry import masks_of_values
 from studio.operations import examples as by_example
-from studio.operations.examples import ExampleSet, Exemplar, find_like, read_exemplars
+from studio.operations.examples import ExampleSet, Exemplar, Step, find_like, read_exemplars
 from studio.operations.fusion import MOST_MODELS, Fusion, fuse
 from studio.operations.label import check_class_name
 from studio.operations.merging import SAME_FOUND, Policy, policy_of
@@ -182,11 +182,13 @@ def find(
     turn: Turn | None = Turn.BATCH,
     shown: ExampleSet | None = None,
     ids: Sequence[str] = (),
+    step: Step | None = None,
 ) -> list[list[Detection]]:
     """Return what the recipe's models find on images, best first, named as the project names it.
 
     ``shown`` are the recipe's examples with their pictures, and ``ids`` the images' ids, which tell the images that
-    examples lie on; neither is needed without examples.
+    examples lie on; neither is needed without examples. ``step`` hears how many pieces of an image were just compared
+    with examples, where a model does that; what it raises ends the search.
 
     What words find is named by its phrase still, so that each phrase's threshold can be moved afterwards. What a
     classifier says of an image comes as a detection of the whole of it.
@@ -195,7 +197,7 @@ def find(
     for model_id in recipe.models:
         card = studio.registry.card(model_id)
         if recipe.examples:
-            members.append(_alike(studio, card, recipe, pictures, floor, turn, shown, ids))
+            members.append(_alike(studio, card, recipe, pictures, floor, turn, shown, ids, step))
             continue
         found = _found(studio, card, recipe, pictures, floor, turn)
         if recipe.words:
@@ -232,20 +234,22 @@ def find_in(
     turn: Turn | None = Turn.CLICK,
     shown: ExampleSet | None = None,
     image_id: str = "",
+    step: Step | None = None,
 ) -> list[Detection]:
     """Return what is found on one image or, of it, in a region, in the image's own pixels, best first.
 
     Raises BadInput where the region has no pixel of the image.
     """
     if region is None:
-        return find(studio, recipe, [picture], turn=turn, shown=shown, ids=[image_id])[0]
+        return find(studio, recipe, [picture], turn=turn, shown=shown, ids=[image_id], step=step)[0]
     height, width = picture.shape[:2]
     x0, y0 = (max(0, int(np.floor(v))) for v in (region.x0, region.y0))
     x1, y1 = min(width, int(np.ceil(region.x1))), min(height, int(np.ceil(region.y1)))
     if x1 - x0 < 2 or y1 - y0 < 2:
         raise BadInput("The region lies outside of the image. Draw it on the image.")
     part = np.ascontiguousarray(picture[y0:y1, x0:x1])
-    return [moved(d, x0, y0, height, width) for d in find(studio, recipe, [part], turn=turn, shown=shown)[0]]
+    found = find(studio, recipe, [part], turn=turn, shown=shown, step=step)[0]
+    return [moved(d, x0, y0, height, width) for d in found]
 
 
 def annotations(recipe: Recipe, studio: Studio, detections: Sequence[Detection]) -> list[Annotation]:
@@ -340,6 +344,7 @@ def _alike(
     turn: Turn | None,
     shown: ExampleSet | None,
     ids: Sequence[str],
+    step: Step | None,
 ) -> list[list[Detection]]:
     """Return what is like the recipe's examples, of their class."""
     if shown is None:
@@ -355,6 +360,7 @@ def _alike(
         tiling=recipe.tiling,
         floor=floor,
         registry=studio.registry,
+        step=step,
     )
     return [[replace(d, name=recipe.example_class) for d in each] for each in found]
 

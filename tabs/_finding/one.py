@@ -12,7 +12,7 @@ import gradio as gr
 
 from studio.annotations import Box
 from studio.canvas.findings import chosen_of, findings_view, nothing, shown
-from studio.errors import BadInput, NotFound
+from studio.errors import BadInput, Cancelled, NotFound
 from studio.failures import sentence
 from studio.operations import jobs
 from studio.operations.jobs import Findings
@@ -23,6 +23,7 @@ from tabs._finding.page import Place, page_of
 from tabs._pictures import block
 from tabs._work import LONG, QUIET, Progress, Work, many, report, trouble
 
+SOON = 1.0  # seconds that a look may take before it can be stopped: a button that flashes up helps nobody
 OFFERED = 200  # images that the list offers by name; others are found by typing
 RUN_TO_SEE = "Press “Find” to see what is in this image."
 HOW_TO_SIFT = "Move the slider for more or fewer; click a thing to leave it out."
@@ -78,6 +79,9 @@ class OneImage:
             self.find = gr.Button(
                 "Find", variant="primary", size="sm", scale=0, min_width=130, elem_id=place.id("find")
             )
+            self._stop = gr.Button(
+                "Stop", size="sm", scale=0, min_width=90, visible=False, elem_id=place.id("stop")
+            )
         self.view = findings_view(elem_id=place.id("findings"), each=each, pointing=pointing)
         self._told = gr.HTML(
             "", padding=False, visible=False, elem_id=place.id("told"), elem_classes=["finding-flat"]
@@ -85,6 +89,7 @@ class OneImage:
         with gr.Row(visible=False, elem_id=place.id("kept")) as self._after:
             self._undo = gr.Button("Undo", size="sm", scale=0, min_width=100)
             self.open = gr.Button("Open in Segment", size="sm", scale=0, min_width=160)
+        self._work = gr.State(None)
         self.looked = gr.State(None)
         self.kept = gr.State(None)
         self._project = gr.State("")
@@ -99,8 +104,9 @@ class OneImage:
         for button, step in ((self._back, -1), (self._forth, 1)):
             button.click(self._step(step), [self.picker, self._project], self.outputs, **QUIET)
         self.picker.input(self._picked, [self.picker, self._project], self.outputs, **QUIET)
-        looking = [self._told, self.view, self.looked, self.find, self._after]
+        looking = [self._told, self.view, self.looked, self.find, self._after, self._stop, self._work]
         found = self.find.click(self._look, set(inputs), looking, js=js, **LONG)
+        self._stop.click(_stopped, self._work, self._stop, queue=False, **QUIET)
         self.view.keep(self._keep, self.looked, [self._told, self._after, self.kept, self.view], **QUIET)
         self._undo.click(self._undone, self.kept, [self._told, self._after, self.kept], **QUIET)
         return found
@@ -171,7 +177,7 @@ class OneImage:
 
     async def _look(self, values: dict[Any, Any], request: gr.Request) -> AsyncIterator[tuple[Any, ...]]:
         """Yield how long it takes, and at its end what was found."""
-        same, ready = gr.skip(), gr.Button(interactive=True)
+        same, ready, over = gr.skip(), gr.Button(interactive=True), (gr.Button(visible=False), None)
         try:
             page = page_of(values[self.here])
             if not page.image:
@@ -182,21 +188,34 @@ class OneImage:
             # Where things are pointed out, a box is one of them, and not the part to look at.
             work = self._begin(image, recipe, None if self._pointing else page.region)
         except Exception as error:
-            yield block(trouble(sentence(error))), same, same, same, same
+            yield block(trouble(sentence(error))), *[same] * 6
             return
-        yield block(work.bar()), same, same, gr.Button(interactive=False), gr.Row(visible=False)
+        busy, hidden = gr.Button(interactive=False), gr.Row(visible=False)
+        yield block(work.bar()), same, same, busy, hidden, same, work
+        began, offered = time.monotonic(), False
         async for bar in work.watch():
-            yield bar, same, same, same, same
+            late = not offered and time.monotonic() - began > SOON
+            offered = offered or late
+            stop = gr.Button("Stop", visible=True, interactive=True) if late else same
+            yield bar, same, same, same, same, stop, same
         if work.error is not None:
-            yield block(work.failure()), same, same, ready, same
+            yield block(work.failure()), same, same, ready, same, *over
             return
         looked, seconds = work.result
-        yield block(_found(looked.findings, seconds)), self._drawn(looked), looked, ready, same
+        yield block(_found(looked.findings, seconds)), self._drawn(looked), looked, ready, same, *over
 
     def _begin(self, image: ImageRecord, recipe: Recipe, region: Box | None) -> Work:
         def run(progress: Progress, cancel: threading.Event) -> tuple[Looked, float]:
-            began = time.monotonic()
-            found = jobs.look(self._studio, image, recipe, region=region)
+            began, compared = time.monotonic(), 0
+
+            def step(pieces: int) -> None:
+                nonlocal compared
+                compared += pieces
+                progress(0, 0, f"{compared:,} pieces of the image compared with the examples")
+                _heed(cancel)
+
+            found = jobs.look(self._studio, image, recipe, region=region, step=step)
+            _heed(cancel)
             return Looked(found, f"{time.time_ns():x}"), time.monotonic() - began
 
         where = "a region of " if region else ""
@@ -259,6 +278,17 @@ def _found(findings: Findings, seconds: float) -> str:
     if not found:
         return report(f"Nothing was found in {findings.image.name}. It took {seconds:.1f} s.")
     return report(f"{many(found, 'finding')} in {seconds:.1f} s. {HOW_TO_SIFT}")
+
+
+def _heed(cancel: threading.Event) -> None:
+    if cancel.is_set():
+        raise Cancelled("Stopped. Nothing was changed.")
+
+
+def _stopped(work: Work | None) -> Any:
+    if work is not None:
+        work.stop()
+    return gr.Button("Stopping …", interactive=False)
 
 
 def _quiet() -> tuple[Any, Any]:
