@@ -7,6 +7,7 @@ Coordinates are absolute pixels, float, x to the right and y down, of the uprigh
 from __future__ import annotations
 
 import math
+import re
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -17,6 +18,8 @@ import numpy as np
 from studio.errors import BadInput
 
 Source = Literal["person", "model", "import"]
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
 
 
 def _finite(values: Iterable[Any], what: str) -> tuple[float, ...]:
@@ -198,14 +201,35 @@ class Keypoints:
         return Box(*seen.min(0), *seen.max(0)) if seen.size else None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Alpha:
-    """An alpha matte, kept as a 8- or 16-bit PNG under its content digest in the project's folder."""
+    """An alpha matte: how much of each pixel belongs to the object.
+
+    It is kept as a PNG of 8 or 16 bits, 0 none of it and white all of it, under its content digest in the project's
+    folder, and so is the trimap that it was made from (0 background, 255 foreground, 128 unknown). ``mask`` is where
+    it is at least a half: what stands for it wherever only masks are known.
+    """
 
     height: int
     width: int
     digest: str
     trimap_digest: str | None = None
+    mask: Mask | None = None
+
+    def __post_init__(self) -> None:
+        for digest in (self.digest, self.trimap_digest):
+            if digest is not None and not _DIGEST.fullmatch(str(digest)):
+                raise BadInput("An alpha's file is named by 64 hexadecimal digits.")
+        if self.mask is not None and (self.mask.height, self.mask.width) != (self.height, self.width):
+            raise BadInput(
+                f"An alpha of {self.width} × {self.height} pixels has a mask of {self.mask.width} × "
+                f"{self.mask.height}."
+            )
+
+    @property
+    def digests(self) -> tuple[str, ...]:
+        """The digests of its files."""
+        return (self.digest,) if self.trimap_digest is None else (self.digest, self.trimap_digest)
 
 
 @dataclass(frozen=True, slots=True)
@@ -288,6 +312,7 @@ def shape_to_json(shape: Shape) -> dict[str, Any]:
                 "size": [shape.height, shape.width],
                 "digest": shape.digest,
                 "trimap": shape.trimap_digest,
+                "mask": None if shape.mask is None else shape_to_json(shape.mask),
             }
         case Label():
             return {"kind": "label"}
@@ -309,7 +334,13 @@ def shape_from_json(data: Mapping[str, Any]) -> Shape:
                 return Keypoints(tuple(tuple(p) for p in data["points"]))
             case "alpha":
                 height, width = (int(v) for v in data["size"])
-                return Alpha(height, width, str(data["digest"]), data.get("trimap"))
+                mask = shape_from_json(data["mask"]) if data.get("mask") else None
+                if mask is not None and not isinstance(mask, Mask):
+                    raise BadInput("An alpha's mask must be a mask.")
+                trimap = data.get("trimap")
+                return Alpha(
+                    height, width, str(data["digest"]), None if trimap is None else str(trimap), mask
+                )
             case "label":
                 return Label()
     except (KeyError, TypeError, ValueError, AttributeError) as error:

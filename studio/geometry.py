@@ -241,7 +241,8 @@ def shape_box(shape: Shape, size: tuple[int, int] | None = None) -> Box | None:
         case Box():
             box: Box | None = shape
         case Alpha():
-            box = Box(0, 0, shape.width, shape.height)
+            box = shape.mask.box if shape.mask is not None else None
+            box = box or Box(0, 0, shape.width, shape.height)
         case Label():
             box = None
         case _:
@@ -250,7 +251,12 @@ def shape_box(shape: Shape, size: tuple[int, int] | None = None) -> Box | None:
 
 
 def shape_mask(shape: Shape, height: int, width: int) -> Mask:
-    """Return the pixels a box, polygon or mask covers. Raises BadInput for shapes without an area here."""
+    """Return the pixels a box, polygon or mask covers, and those where an alpha is at least a half.
+
+    Raises BadInput for shapes without an area here.
+    """
+    if isinstance(shape, Alpha) and shape.mask is not None:
+        shape = shape.mask
     match shape:
         case Mask():
             if (shape.height, shape.width) != (height, width):
@@ -272,6 +278,8 @@ def shape_area(shape: Shape, size: tuple[int, int] | None = None) -> float:
 
     Keypoints have the area of the box around them, a label has none.
     """
+    if isinstance(shape, Alpha) and shape.mask is not None:
+        shape = shape.mask
     if isinstance(shape, Mask):
         return float(shape.area)
     box = shape_box(shape, size)

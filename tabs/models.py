@@ -32,6 +32,7 @@ GIVES: dict[Role, str] = {
     "classifier": "a class for the whole picture",
     "pose": "keypoints in a box",
     "matter": "alpha from a trimap",
+    "cutter": "alpha of what stands out",
     "embedder": "pictures ranked by words",
     "answerer": "answers to questions",
     "describer": "captions, and whatever there is",

@@ -15,7 +15,7 @@ HEAVY = {"torch", "transformers", "ultralytics", "sam2", "segment_anything", "op
 # Each layer may import itself and the layers above it in this list.
 LAYERS = [
     {"errors", "settings", "scripts"},
-    {"annotations", "access", "failures"},
+    {"annotations", "access", "cards", "failures"},
     {"answers"},
     {"adapters", "geometry", "pixels", "gate", "devices", "weights"},
     {"images"},

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 from studio import images
 from studio.adapters import Candidate, Card, Embedding
-from studio.annotations import Annotation, Box, Mask, Point, Polygon, Prompt
+from studio.annotations import Alpha, Annotation, Box, Mask, Point, Polygon, Prompt
 from studio.errors import BadInput
 from studio.gate import Turn
 from studio.geometry import shape_mask
@@ -134,7 +134,7 @@ def base(saved: Annotation | None, image: ImageRecord) -> Mask | None:
         return None
     if saved.prompt is not None:
         return saved.prompt.mask
-    if isinstance(saved.shape, Mask | Polygon):
+    if isinstance(saved.shape, Mask | Polygon | Alpha):
         return shape_mask(saved.shape, image.height, image.width)
     return None
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from types import MappingProxyType
 
 from sqlalchemy import Connection, Row, bindparam, func, select
 
 from studio.annotations import Alpha, Annotation, Mask
 from studio.errors import BadInput
+from studio.project.alphas import prepared, settle
 from studio.project.classes import former_names, known, resolve
 from studio.project.database import Database
+from studio.project.files import Files
 from studio.project.images import find_image
 from studio.project.names import asked_id, check_annotation_id, check_person, clean_name, storable
 from studio.project.packing import pack
@@ -40,6 +43,7 @@ class AnnotationStore:
     """The part of the store that knows annotations."""
 
     _db: Database
+    _files: Files
 
     def annotations(self, image_id: str) -> list[Annotation]:
         """Return an image's annotations, drafts too, in the order they were made."""
@@ -74,16 +78,19 @@ class AnnotationStore:
         *,
         verb: str,
         group: str | None = None,
+        files: Mapping[str, bytes] = MappingProxyType({}),
     ) -> Applied:
         """Put and delete annotations: all of it, as one step of history, or nothing.
 
         What somebody else changed since the caller read it is not overwritten: a put is kept beside it as a
         draft under a new id, a delete leaves it; both are reported. A put that changes nothing writes
         nothing, so sending the same twice is safe. ``group`` joins the steps of a job for ``undo_group``.
+        ``files`` are those that alphas among the changes name, by digest, as far as the image has not got them.
         """
-        edit = Edit(person, changes, verb=verb, group=group)
+        edit = Edit(person, changes, verb=verb, group=group, files=files)
+        prepared(self._db, self._files, files)
         with self._db.write() as c:
-            return edit.carry_out(c, image_id)
+            return edit.carry_out(c, image_id, self._db, self._files)
 
     def changes_since(self, image_id: str, version: int) -> Applied:
         """Return what has changed after a version of the image: annotations as they are now, ids deleted."""
@@ -98,16 +105,24 @@ class Edit:
     """Changes to one image, checked and packed before anybody has to wait for them to be written."""
 
     def __init__(
-        self, person: str, changes: Sequence[Change], *, verb: str, group: str | None = None
+        self,
+        person: str,
+        changes: Sequence[Change],
+        *,
+        verb: str,
+        group: str | None = None,
+        files: Mapping[str, bytes] = MappingProxyType({}),
     ) -> None:
         check_person(person)
+        self._given = files
         self._person, self._verb, self._group = person, storable(verb)[:LONGEST_VERB], group
         self._puts, self._deletes = _sorted_out(changes)
         self._packed = {change.annotation.id: _packed(change.annotation) for change in self._puts}
 
-    def carry_out(self, connection: Connection, image_id: str) -> Applied:
-        """Write the changes within a transaction."""
+    def carry_out(self, connection: Connection, image_id: str, database: Database, files: Files) -> Applied:
+        """Write the changes within a transaction of the database."""
         image = find_image(connection, image_id, lock=True)
+        settle(connection, database, files, image, [c.annotation for c in self._puts], self._given)
         ids = [*self._packed, *(change.delete for change in self._deletes)]
         stored = rows_by_id(connection, image.seq, ids)
         plan = _Plan(connection, image, self._person)

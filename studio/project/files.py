@@ -21,7 +21,7 @@ STALE_SECONDS = 3600.0
 
 
 class Files:
-    """The files of all projects: ``ab/<sha256>`` with ``.display`` and ``.thumb`` beside it."""
+    """The files of all projects: ``ab/<sha256>`` with ``.display``, ``.thumb`` or what else is made of it beside it."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -52,8 +52,9 @@ class Files:
             raise _unwritable(error) from error
 
     def remove(self, digest: str) -> None:
-        for kind in (THUMBNAIL, DISPLAY, ORIGINAL):
-            self.path(digest, kind).unlink(missing_ok=True)
+        """Remove a file with all that is kept beside it, itself last."""
+        for path in sorted(self.path(digest).parent.glob(f"{digest}*"), reverse=True):
+            path.unlink(missing_ok=True)
 
     def _write(self, path: Path, data: bytes) -> None:
         for attempt in range(3):

@@ -8,14 +8,17 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
+from types import MappingProxyType
 from typing import Any
 
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from studio.errors import BadInput, Conflict, NotFound
+from studio.project.alphas import prepared
 from studio.project.annotations import Edit
 from studio.project.columns import fill
 from studio.project.database import Database
+from studio.project.files import Files
 from studio.project.images import as_record, find_image
 from studio.project.names import asked_id, check_person, storable
 from studio.project.projects import find_project
@@ -33,6 +36,7 @@ class JobStore:
     """The part of the store that knows jobs."""
 
     _db: Database
+    _files: Files
 
     def add_job(
         self,
@@ -146,16 +150,19 @@ class JobStore:
         counts: Mapping[str, int] | None = None,
         answer: str | None = None,
         cell: Answered | None = None,
+        files: Mapping[str, bytes] = MappingProxyType({}),
     ) -> Applied | None:
         """Write an image's result and that it is done, in one; None where it was done already or the job cancelled.
 
         The annotations are the work of whoever started the job, and one group of history with its other images:
         ``undo_group(job_id, person)`` takes all of it back. So is what goes into a ``cell`` of a column; where a
         person's value stays there, ``counts`` become {"merged": 1}. ``answer`` is kept with the job.
+        ``files`` are those that alphas among the changes name, as for ``apply``.
         """
         with self._db.read() as c:  # the row alone: a Job counts its images, too dear for each of them
             person = _find(c, job_id).person
-        edit = Edit(person, changes, verb=verb, group=job_id)
+        edit = Edit(person, changes, verb=verb, group=job_id, files=files)
+        prepared(self._db, self._files, files)
         with self._db.write() as c:
             # Whoever cancels a job that another process works on may undo it at once: nothing comes afterwards.
             if _find(c, job_id).state == "cancelled":
@@ -167,7 +174,7 @@ class JobStore:
                 if not fill(c, image, cell, person, job_id):
                     here = (job_images.c.job_id == job_id, job_images.c.image == image.seq)
                     c.execute(update(job_images).where(*here).values(counts={"merged": 1}))
-            return edit.carry_out(c, image_id)
+            return edit.carry_out(c, image_id, self._db, self._files)
 
     def job_answers(self, job_id: str, *, limit: int = 30) -> tuple[list[tuple[str, int]], int]:
         """Return a job's commonest answers with how many images gave each, and how many different ones there are."""

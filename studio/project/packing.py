@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 import struct
 import zlib
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from studio.annotations import (
+    Alpha,
     Mask,
     Prompt,
     Shape,
@@ -63,6 +65,9 @@ def _json(value: Any) -> bytes:
 
 
 def _shape(shape: Shape) -> bytes:
+    if isinstance(shape, Alpha) and shape.mask is not None:
+        told = _json(shape_to_json(replace(shape, mask=None)))
+        return b"a" + _LENGTH.pack(len(told)) + told + _shape(shape.mask)
     if not isinstance(shape, Mask):
         return b"j" + _json(shape_to_json(shape))
     # Neighbouring columns of an object have runs of nearly the same length: their differences are small.
@@ -76,6 +81,11 @@ def _shape(shape: Shape) -> bytes:
 def _read_shape(data: bytes) -> Shape:
     if data[:1] == b"j":
         return shape_from_json(json.loads(data[1:]))
+    if data[:1] == b"a":
+        (length,) = _LENGTH.unpack_from(data, 1)
+        start = 1 + _LENGTH.size
+        alpha = shape_from_json(json.loads(data[start : start + length]))
+        return replace(alpha, mask=_read_shape(data[start + length :]))
     height, width, kind = _MASK.unpack_from(data, 1)
     steps = np.frombuffer(data, "<" + kind.decode(), offset=1 + _MASK.size)
     counts = np.empty(steps.size, np.int64)

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, Select, delete, insert, select, update
+from sqlalchemy import Select, delete, select, update
 
+from studio.project.alphas import digests_of, doom
 from studio.project.database import Database
 from studio.project.files import Files
 from studio.project.names import check_person
 from studio.project.projects import find_project
-from studio.project.schema import classes, doomed, images, projects
+from studio.project.schema import alpha_files, classes, doomed, images, projects
 from studio.project.steps import note
 
 _AT_ONCE = 50  # in one transaction, so that clicks get in between
@@ -65,8 +66,9 @@ class RemovalStore:
             rows = list(c.execute(wanted))
             if not rows:
                 return 0
-            _doom(c, [row.digest for row in rows])
-            c.execute(delete(images).where(images.c.seq.in_([row.seq for row in rows])))
+            seqs = [row.seq for row in rows]
+            doom(c, [*(row.digest for row in rows), *digests_of(c, seqs)])
+            c.execute(delete(images).where(images.c.seq.in_(seqs)))
             names: dict[str, list[str]] = {}
             for row in rows:
                 names.setdefault(row.project_id, []).append(row.name)
@@ -76,7 +78,7 @@ class RemovalStore:
             return len(rows)
 
     def _remove_doomed(self) -> None:
-        """Remove files within the transaction that makes sure no image has come to use them meanwhile."""
+        """Remove files within the transaction that makes sure nothing has come to use them meanwhile."""
         while True:
             with self._db.read() as c:
                 digests = list(c.execute(select(doomed.c.digest).limit(_AT_ONCE)).scalars())
@@ -84,15 +86,12 @@ class RemovalStore:
                 return
             with self._db.write() as c:
                 self._db.hold_files(c)
-                used = set(c.execute(select(images.c.digest).where(images.c.digest.in_(digests))).scalars())
+                used = {
+                    digest
+                    for column in (images.c.digest, alpha_files.c.digest)
+                    for digest in c.execute(select(column).where(column.in_(digests))).scalars()
+                }
                 for digest in digests:
                     if digest not in used:
                         self._files.remove(digest)
                 c.execute(delete(doomed).where(doomed.c.digest.in_(digests)))
-
-
-def _doom(connection: Connection, digests: Sequence[str]) -> None:
-    there = set(connection.execute(select(doomed.c.digest).where(doomed.c.digest.in_(digests))).scalars())
-    new = [{"digest": digest} for digest in dict.fromkeys(digests) if digest not in there]
-    if new:
-        connection.execute(insert(doomed), new)

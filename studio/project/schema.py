@@ -214,7 +214,16 @@ cells = Table(
     Column("edit", Number, nullable=False),  # the history row whose outcome this value is
 )
 
-# Files whose last image went; they are removed after the commit, or at the next start.
+# Alphas and trimaps of an image's annotations, of those too that history alone still knows.
+alpha_files = Table(
+    "alpha_files",
+    metadata,
+    Column("image", Number, _owned_by("images.seq"), primary_key=True),
+    Column("digest", String(64), primary_key=True, index=True),
+)
+
+# Files whose last image went, or that nothing has come to use yet; they are removed after the
+# commit, or at the next start.
 doomed = Table(
     "doomed",
     metadata,

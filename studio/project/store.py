@@ -7,6 +7,7 @@ from pathlib import Path
 from sqlalchemy import URL
 
 from studio.errors import StudioError
+from studio.project.alphas import AlphaStore
 from studio.project.annotations import AnnotationStore
 from studio.project.classes import ClassStore
 from studio.project.columns import ColumnStore
@@ -24,6 +25,7 @@ class Store(
     ClassStore,
     ImageStore,
     AnnotationStore,
+    AlphaStore,
     HistoryStore,
     JobStore,
     ColumnStore,

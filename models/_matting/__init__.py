@@ -1,0 +1,1 @@
+"""Matting without a network: solved where a trimap is unknown, on large images coarse to fine."""

@@ -1,0 +1,308 @@
+"""Trimaps: which pixels surely belong to an object, which surely do not, and which a matte is to tell apart.
+
+The unknown band follows the object. Its half-width comes from the object's size, and is narrowed where the object is
+thin and where its edge is crisp, and widened where the colours on both sides of it run into each other: hair gets a
+wide band, a mug a narrow one. Arrays are uint8 of shape (height, width): 0 background, 128 unknown, 255 foreground.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Literal, get_args
+
+import cv2
+import numpy as np
+
+from studio.annotations import Mask
+from studio.errors import BadInput, unknown
+from studio.formats.pngs import png_bytes
+
+BACKGROUND, UNKNOWN, FOREGROUND = 0, 128, 255
+NARROWEST, WIDEST = 0.25, 4.0  # of what adapts to the object
+MOST_PIXELS = 500.0  # of a half-width that a person sets
+SEE_THROUGH = ("glass", "bottle", "window", "net", "veil", "smoke")  # phrases that are offered
+SEEN_AT = 0.3  # score from which something see-through counts as found
+
+Level = Literal["background", "unknown", "foreground"]
+_LEVELS: dict[Level, int] = {"background": BACKGROUND, "unknown": UNKNOWN, "foreground": FOREGROUND}
+
+_LOOKED_AT = 640  # pixels of the longer side at which the edge is judged
+_OF_SIZE = 0.12  # how far the band reaches at the softest edge, of the object's size (the root of its area)
+_LEAST = 2.0  # pixels that it reaches at a crisp one
+_INTO = 0.6  # how far it reaches inwards at most, of how far it reaches outwards
+_OF_THICKNESS = 0.8  # of half a crisp part's thickness, at most, so that its middle stays foreground
+_RADII = 14  # of discs that are tried for its thickness
+_RINGS = 10  # distances from the edge at which colours are compared
+_DEEP, _EXCESS = (
+    0.05,
+    0.06,
+)  # how wrong colours are deep inside, where there is no telling; and by how much they
+# must be more so near the edge for that to count
+_STEP = 2.5  # pixels to each side of an edge between which colours jump where it is crisp
+_JUMP, _NO_JUMP = 0.78, 0.6  # of the difference between both sides, at a crisp edge and at a soft one
+_ALIKE = 12.0  # difference of colours, in Lab, below which an edge is hard to see
+_UNSURE = 0.2  # how wrong colours count there
+
+
+@dataclass(frozen=True)
+class Band:
+    """How wide the unknown band is, and what see-through things are looked for in it.
+
+    ``width`` multiplies what adapts to the object. ``pixels`` is a fixed half-width instead, in pixels of the image.
+    ``see_through`` are phrases such as “glass”: what ``detector`` (the default one where empty) finds by them on the
+    object is unknown as a whole.
+    """
+
+    width: float = 1.0
+    pixels: float | None = None
+    see_through: tuple[str, ...] = ()
+    detector: str = ""
+
+    def __post_init__(self) -> None:
+        if not NARROWEST <= self.width <= WIDEST:
+            raise BadInput(
+                f"The band's width lies between {NARROWEST:g} and {WIDEST:g}; it is {self.width:g}."
+            )
+        if self.pixels is not None and not 0.5 <= self.pixels <= MOST_PIXELS:
+            raise BadInput(f"A band reaches 0.5 to {MOST_PIXELS:g} pixels to each side, not {self.pixels:g}.")
+
+    def to_json(self) -> dict[str, Any]:
+        return {**asdict(self), "see_through": list(self.see_through)}
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Band:
+        """Read a band. Raises BadInput that says what is wrong with it."""
+        try:
+            words = data.get("see_through") or ()
+            words = words.split(",") if isinstance(words, str) else words
+            pixels = data.get("pixels")
+            return cls(
+                width=float(data.get("width", 1.0)),
+                pixels=None if pixels is None else float(pixels),
+                see_through=tuple(filter(None, (" ".join(str(word).split()) for word in words))),
+                detector=str(data.get("detector") or ""),
+            )
+        except (TypeError, ValueError, AttributeError) as error:
+            if isinstance(error, BadInput):
+                raise
+            raise BadInput(f"A trimap's settings cannot be read: {type(error).__name__} {error}.") from None
+
+
+ADAPTED = Band()
+
+
+@dataclass(frozen=True)
+class Stroke:
+    """Pixels that a person painted into a trimap, and what they are from then on."""
+
+    level: Level
+    mask: Mask
+
+    def __post_init__(self) -> None:
+        if self.level not in _LEVELS:
+            raise unknown("level of a trimap", str(self.level), get_args(Level))
+
+
+def trimap_of(
+    image: np.ndarray, mask: np.ndarray, band: Band = ADAPTED, see_through: np.ndarray | None = None
+) -> np.ndarray:
+    """Return the trimap around a mask of an image, uint8 (h, w, 3), the mask bool (h, w).
+
+    There is always some foreground, were it a line in the middle, and some background; except that of the object and
+    its band all is unknown that ``see_through`` marks, bool (h, w). Raises BadInput where the mask is empty or covers
+    the whole image.
+    """
+    check_mask(mask, image.shape[:2])
+    inside, outside = _distances(mask)
+    if band.pixels is not None:
+        outward = np.full(mask.shape, band.pixels, np.float32)
+        inward = np.minimum(outward, _OF_THICKNESS * _half_thickness(mask, inside))
+        sure = mask & (inside > inward)
+        none = ~mask & (outside > outward)
+    else:
+        inward, outward, deep, far = _reaches(image, mask, band.width)
+        thin = np.minimum(inward, _OF_THICKNESS * _half_thickness(mask, inside))
+        sure = mask & (inside > thin) & (deep >= inward)
+        none = ~mask & (outside > _LEAST * band.width) & (far >= outward)
+    trimap = np.full(mask.shape, UNKNOWN, np.uint8)
+    trimap[sure], trimap[none] = FOREGROUND, BACKGROUND
+    trimap = _with_both(trimap, inside, outside)
+    if see_through is not None:
+        trimap[see_through & (outside <= outward)] = UNKNOWN
+    return trimap
+
+
+def check_mask(mask: np.ndarray, size: tuple[int, int]) -> None:
+    """Raise BadInput where a mask leaves nothing to tell apart, or is not of the image's size."""
+    if mask.shape != size:
+        raise BadInput(f"The mask is {mask.shape[1]} × {mask.shape[0]}, its image {size[1]} × {size[0]}.")
+    if not mask.any():
+        raise BadInput(
+            "The mask is empty: there is nothing to cut out. Click the object, or draw a box around it."
+        )
+    if mask.all():
+        raise BadInput(
+            "The mask covers the whole image: no background is left to cut it out from. "
+            "Take away what does not belong to the object."
+        )
+
+
+def painted(trimap: np.ndarray, strokes: Sequence[Stroke]) -> np.ndarray:
+    """Return a trimap as a person painted it; later strokes go over earlier ones.
+
+    Raises BadInput where a stroke is of another size.
+    """
+    made = trimap.copy()
+    for stroke in strokes:
+        if (stroke.mask.height, stroke.mask.width) != trimap.shape:
+            raise BadInput(
+                f"A stroke is painted on {stroke.mask.width} × {stroke.mask.height} pixels, but the trimap has "
+                f"{trimap.shape[1]} × {trimap.shape[0]}."
+            )
+        made[stroke.mask.to_array()] = _LEVELS[stroke.level]
+    return made
+
+
+def check_trimap(trimap: np.ndarray) -> None:
+    """Raise BadInput where a trimap has no foreground or no background to start from."""
+    if not (trimap == FOREGROUND).any():
+        raise BadInput("The trimap has no sure foreground. Paint some, or make the band narrower.")
+    if not (trimap == BACKGROUND).any():
+        raise BadInput("The trimap has no sure background. Paint some, or make the band narrower.")
+
+
+def levelled(values: np.ndarray) -> np.ndarray:
+    """Return a trimap of somebody else's, whatever lies between black and white as unknown."""
+    return np.where(values <= 2, BACKGROUND, np.where(values >= 253, FOREGROUND, UNKNOWN)).astype(np.uint8)
+
+
+def trimap_png(trimap: np.ndarray) -> bytes:
+    """Return a trimap as an indexed PNG for the page, a few kB: 0 background, 1 unknown, 2 foreground."""
+    indices = ((trimap != BACKGROUND).astype(np.uint8) + (trimap == FOREGROUND)).astype(np.uint8)
+    return png_bytes(indices, [0, 0, 0, 128, 128, 128, 255, 255, 255] + [0] * 759)
+
+
+# ---- how wide --------------------------------------------------------------------------------------
+
+
+def _reaches(image: np.ndarray, mask: np.ndarray, width: float) -> tuple[np.ndarray, ...]:
+    """Return how far the band reaches in and out at each pixel, and how far that pixel is in and out.
+
+    All four are float32 (h, w), in pixels. The distances are those to a smoothed outline where the edge is soft, so
+    that the band is around a lock of hair and not around each hair.
+    """
+    size, scale = _looked_at(mask)
+    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    share = cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    largest = max(4.0, _OF_SIZE * float(np.sqrt(share.sum())))
+    outline = cv2.GaussianBlur(share, (0, 0), largest / 6, borderType=cv2.BORDER_REPLICATE) > 0.5
+    if not outline.any() or outline.all():
+        outline = share > min(0.5, 0.5 * float(share.max()))
+    distances = _distances(outline)
+    wrong = _wrong(small, outline, largest)
+    soft = _softness(wrong, distances, largest)
+    reaches = [soft * _how_far(wrong, distance, largest) for distance in distances]
+    reaches[0] = np.minimum(reaches[0], _INTO * largest)
+    back = mask.shape[::-1]
+    maps = [np.maximum(_LEAST, reach / scale) * width for reach in reaches] + [d / scale for d in distances]
+    return tuple(cv2.resize(np.float32(each), back, interpolation=cv2.INTER_LINEAR) for each in maps)
+
+
+def _wrong(image: np.ndarray, inner: np.ndarray, reach: float) -> np.ndarray:
+    """Return how much each pixel looks like the other side of an outline, bool (h, w): float32, 0 not at all to 1.
+
+    Each is placed on the line between the colours deep inside and those far outside, both as they are nearby.
+    """
+    lab = cv2.cvtColor(image, cv2.COLOR_RGB2LAB).astype(np.float32)
+    own, other = (_beyond(lab, side, reach) for side in (inner, ~inner))
+    apart = own - other
+    length = (apart**2).sum(-1)
+    place = ((lab - other) * apart).sum(-1) / np.maximum(length, 1.0)
+    alike = np.exp(-length / _ALIKE**2)  # colours say nothing where both sides look the same
+    return (np.abs(np.clip(place, 0, 1) - inner) * (1 - alike) + _UNSURE * alike).astype(np.float32)
+
+
+def _softness(wrong: np.ndarray, distances: Sequence[np.ndarray], largest: float) -> np.ndarray:
+    """Return how little colours jump at the edge near each pixel, float32: 0 a crisp edge, 1 hair or a blur.
+
+    Where they do jump, what changes beyond the edge is shading: the shadow that a thing throws, the light on it.
+    """
+    spread = max(2.0, 0.4 * largest)
+    means, weights = zip(*(_mean(wrong, (d > 1) & (d <= _STEP), spread) for d in distances), strict=True)
+    jump = 1 - sum(means)
+    soft = np.clip((_JUMP - jump) / (_JUMP - _NO_JUMP), 0, 1)
+    return np.where(np.minimum(*weights) > 1e-4, soft, 0).astype(np.float32)
+
+
+def _mean(values: np.ndarray, there: np.ndarray, spread: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the mean of values near each pixel, where they are ``there``, and how much there was of that."""
+    weight = cv2.GaussianBlur(there.astype(np.float32), (0, 0), spread)
+    return cv2.GaussianBlur(values * there, (0, 0), spread) / np.maximum(weight, 1e-5), weight
+
+
+def _how_far(wrong: np.ndarray, distance: np.ndarray, largest: float) -> np.ndarray:
+    """Return up to which distance from the edge pixels of one side look like the other, float32 (h, w).
+
+    ``distance`` is 0 on the other side. What is usual deep on this side, such as of a pattern of many colours, does
+    not count.
+    """
+    spread = max(2.0, 0.6 * largest)
+
+    deep, weight = _mean(wrong, (distance > largest) & (distance <= 2 * largest), spread)
+    deep = np.where(weight > 1e-3, deep, _DEEP)
+    reach = np.zeros_like(wrong)
+    edges = np.geomspace(1.0, max(largest, 2.0), _RINGS)
+    for nearer, farther in zip(edges[:-1], edges[1:], strict=True):
+        mean, weight = _mean(wrong, (distance > nearer) & (distance <= farther), spread)
+        reach = np.where((weight > 1e-4) & (mean > deep + _EXCESS), farther, reach)
+    return cv2.GaussianBlur(reach, (0, 0), spread / 2)
+
+
+def _distances(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return how far each pixel is inside of a mask, and how far outside, float32 (h, w)."""
+    whole = np.ascontiguousarray(mask).view(np.uint8)
+    return tuple(cv2.distanceTransform(side, cv2.DIST_L2, 5) for side in (whole, 1 - whole))
+
+
+def _looked_at(mask: np.ndarray) -> tuple[tuple[int, int], float]:
+    """Return the width and height at which an object is judged, and their share of the image's."""
+    height, width = mask.shape
+    scale = min(1.0, _LOOKED_AT / max(height, width))
+    return (max(1, round(width * scale)), max(1, round(height * scale))), scale
+
+
+def _beyond(lab: np.ndarray, side: np.ndarray, reach: float) -> np.ndarray:
+    """Return, for every pixel, the mean colour of one side of the edge near it, beyond the band where there is any."""
+    deep = cv2.distanceTransform(side.astype(np.uint8), cv2.DIST_L2, 5)
+    core = (deep > min(reach, 0.5 * float(deep.max()))).astype(np.float32)
+    spread = 2.5 * max(1.0, reach)
+    weight = cv2.GaussianBlur(core, (0, 0), spread)
+    total = cv2.GaussianBlur(lab * core[..., None], (0, 0), spread)
+    overall = lab[core > 0].mean(0) if core.any() else lab.mean((0, 1))
+    return np.where((weight > 1e-3)[..., None], total / np.maximum(weight, 1e-3)[..., None], overall)
+
+
+def _half_thickness(mask: np.ndarray, inside: np.ndarray) -> np.ndarray:
+    """Return half the thickness of the part of the object around each pixel, float32 (h, w).
+
+    It is the radius of the largest disc inside of the object that a pixel lies in, found at a smaller size.
+    """
+    size, scale = _looked_at(mask)
+    small = cv2.resize(inside, size, interpolation=cv2.INTER_AREA) * scale
+    radii = np.geomspace(1, max(2.0, float(small.max())), _RADII)
+    thickness = small.copy()
+    for radius in radii[radii <= small.max()]:
+        middles = (small < radius).astype(np.uint8)
+        within = cv2.distanceTransform(middles, cv2.DIST_L2, 5) <= radius
+        thickness[within] = np.maximum(thickness[within], radius)
+    back = cv2.resize(thickness, mask.shape[::-1], interpolation=cv2.INTER_LINEAR) / scale
+    return np.maximum(back, inside)
+
+
+def _with_both(trimap: np.ndarray, inside: np.ndarray, outside: np.ndarray) -> np.ndarray:
+    """Return a trimap with some foreground and some background, taken from the middle of either where there is none."""
+    for level, distance in ((FOREGROUND, inside), (BACKGROUND, outside)):
+        if not (trimap == level).any():
+            trimap[distance >= max(1.0, 0.7 * float(distance.max()))] = level
+    return trimap
