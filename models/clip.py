@@ -28,7 +28,8 @@ class VectorModel:
     """An embedder over two functions: pixels (n, 3, h, w) → (n, d), and token numbers (n, length) → (n, d).
 
     ``prepare`` makes the network's input, (3, h, w) on the processor, from an image; ``tokenize`` makes token
-    numbers from sentences. On a graphics card the network computes in bfloat16.
+    numbers from sentences. On a graphics card the network computes in bfloat16. ``side`` is the shorter side of what
+    ``prepare`` makes, and ``scale`` what cosines were multiplied by before the softmax when the model learnt.
     """
 
     def __init__(
@@ -40,6 +41,8 @@ class VectorModel:
         tokenize: Callable[[list[str]], Any],
         see: Callable[[Any], Any],
         read: Callable[[Any], Any],
+        side: int,
+        scale: float,
     ) -> None:
         import torch
 
@@ -47,6 +50,8 @@ class VectorModel:
         self._device = torch.device(device)
         self._bf16 = bfloat16_helps(self._device)
         self._prepare, self._tokenize, self._see, self._read = prepare, tokenize, see, read
+        self.side = side
+        self.scale = scale
         self._length = self._run(self._read, self._tokenize(["a photo"])).shape[1]
 
     def embed_images(self, images: Sequence[np.ndarray]) -> np.ndarray:
@@ -54,15 +59,27 @@ class VectorModel:
 
         Raises BadInput where an image is not uint8 of shape (height, width, 3).
         """
-        import torch
-
         for image in images:
             check_image(image)
         found = [np.zeros((0, self._length), np.float32)]
         for start in range(0, len(images), IMAGE_BATCH):
-            part = [self._prepare(image) for image in images[start : start + IMAGE_BATCH]]
-            found.append(self._run(self._see, torch.stack(part)))
+            found.append(
+                self.embed_prepared([self.prepare(image) for image in images[start : start + IMAGE_BATCH]])
+            )
         return np.concatenate(found)
+
+    def prepare(self, image: np.ndarray) -> Any:
+        """Return the network's input of an image, on the processor. Raises BadInput as ``embed_images`` does."""
+        check_image(image)
+        return self._prepare(image)
+
+    def embed_prepared(self, prepared: Sequence[Any]) -> np.ndarray:
+        """Return unit vectors, float32 of shape (n, d), of images that ``prepare`` readied."""
+        import torch
+
+        if not len(prepared):
+            return np.zeros((0, self._length), np.float32)
+        return self._run(self._see, torch.stack(list(prepared)))
 
     def embed_texts(self, texts: Sequence[str]) -> np.ndarray:
         """Return unit vectors, float32 of shape (n, d); a sentence too long for the model is cut short."""
@@ -128,6 +145,10 @@ def load_transformers(folder: str | None, device: str, options: NoOptions) -> Ve
         tokenize=tokenize,
         see=lambda pixels: pooled(model.get_image_features(pixel_values=pixels)),
         read=lambda tokens: pooled(model.get_text_features(input_ids=tokens)),
+        side=max(
+            int(value) for key, value in dict(processor.size).items() if value and key != "longest_edge"
+        ),
+        scale=float(model.logit_scale.exp()),
     )
 
 
@@ -149,7 +170,13 @@ def load_open_clip(folder: str | None, device: str, options: NoOptions) -> Vecto
         tokenize=open_clip.get_tokenizer(name),
         see=model.encode_image,
         read=model.encode_text,
+        side=_side(model.visual.image_size),
+        scale=float(model.logit_scale.exp()),
     )
+
+
+def _side(size: Any) -> int:
+    return int(size if isinstance(size, int) else max(size))
 
 
 def _card(

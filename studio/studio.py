@@ -17,6 +17,7 @@ from studio.pool import Pool
 from studio.project import ImageRecord, Store
 from studio.registry import Registry
 from studio.settings import Settings
+from studio.vectors import Vectors
 
 SAMPLE = "sample"  # the setting of a project that holds the scenes which demo models know
 
@@ -54,6 +55,10 @@ class Studio:
     @cached_property
     def embeddings(self) -> EmbeddingCache:
         return EmbeddingCache(self.settings.embedding_bytes)
+
+    @cached_property
+    def vectors(self) -> Vectors:
+        return Vectors(self.settings.data / "vectors")
 
     def person(self, request: Any = None) -> str:
         """Return the id of the person asking: from a Gradio request, else from the running context."""

@@ -29,6 +29,7 @@ LAYERS = [
         "hub",
         "intake",
         "scenes",
+        "vectors",
     },
     {"pool"},
     {"studio"},

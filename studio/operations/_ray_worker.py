@@ -8,9 +8,10 @@ from __future__ import annotations
 import pickle
 import socket
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,7 +26,7 @@ from studio.hub import Hub
 from studio.hub.added import HubModels
 from studio.operations.examples import ExampleSet
 from studio.operations.predict import Prediction, Recipe
-from studio.operations.running import READERS, annotate_each
+from studio.operations.running import READERS, ImageWork, annotate_each, reader_of
 from studio.pool import Pool
 from studio.project import ImageRecord
 from studio.registry import Registry
@@ -85,8 +86,8 @@ class Order:
             shown[image_id] = image.name, studio.store.original_path(image).read_bytes()
         return cls(package.__version__, recipe.to_json(), notes, str(data / "checkpoints"), shown)
 
-    def prediction(self) -> Prediction:
-        """Build what predicts, and fetch files of models that are missing on this machine.
+    def work(self) -> ImageWork:
+        """Build what works on images, and fetch files of models that are missing on this machine.
 
         Raises StudioError where this machine has another version of the studio, or lacks a model.
         """
@@ -95,7 +96,9 @@ class Order:
                 f"It has version {package.__version__} of the studio, and the job is of version {self.version}. "
                 "Install the same one on each node."
             )
-        workshop = self._workshop()
+        return self._made(self._workshop())
+
+    def _made(self, workshop: Workshop) -> ImageWork:
         recipe = Recipe.from_json(self.recipe)
         shown = ExampleSet(recipe.examples, self._picture) if recipe.examples else None
         made = Prediction(workshop, recipe, shown)  # of a studio it uses no more than a workshop has
@@ -121,10 +124,10 @@ class Worker:
     """A replica of the models. Thread-safe: one block may be decoded while another is predicted."""
 
     def __init__(self, order: Order) -> None:
-        self._work: Prediction | None = None
+        self._work: ImageWork | None = None
         self._unable = ""
         try:
-            self._work = order.prediction()
+            self._work = order.work()
         except Exception as error:
             self._unable = f"The worker on {socket.gethostname()} cannot do it. {sentence(error)}"
 
@@ -135,7 +138,8 @@ class Worker:
         answers: dict[str, Answer] = {}
         records, pictures = [], []
         with ThreadPoolExecutor(READERS) as readers:
-            for row, picture in zip(rows, readers.map(_decoded, rows), strict=True):
+            read = partial(_decoded, reader_of(self._work))
+            for row, picture in zip(rows, readers.map(read, rows), strict=True):
                 if isinstance(picture, str):
                     answers[row.record.id] = Answer(problem=picture)
                 else:
@@ -165,11 +169,11 @@ class Worker:
 COLUMNS = ("record", "data", "problem")
 
 
-def _decoded(row: Row) -> np.ndarray | str:
+def _decoded(read: Callable[[bytes, str], Any], row: Row) -> Any:
     if row.problem:
         return row.problem
     try:
-        return images.decode(row.data, row.record.name)
+        return read(row.data, row.record.name)
     except Exception as error:
         return sentence(error)
 

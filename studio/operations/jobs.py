@@ -83,6 +83,8 @@ def go_on(studio: Studio, person: str, job_id: str, *, cluster: Cluster | None =
     job = job_for(studio, job_id, person)
     if job.kind == "ask":
         return _ask_on(studio, job, cluster)
+    if job.kind == "embed":
+        return _embed_on(studio, job, cluster)
     recipe = Recipe.from_json(job.settings)
     check(studio, recipe)
     ready(studio, recipe)
@@ -100,6 +102,13 @@ def _ask_on(studio: Studio, job: Job, cluster: Cluster | None) -> Job:
         raise BadInput("Questions are asked on this machine. Go on without a cluster.")
     _again(studio, job)
     return ask_jobs.start(studio, job)
+
+
+def _embed_on(studio: Studio, job: Job, cluster: Cluster | None) -> Job:
+    from studio.operations.filtering import embedding  # it stands on this module
+
+    _again(studio, job)
+    return embedding.start(studio, job, cluster)
 
 
 def _again(studio: Studio, job: Job) -> None:

@@ -25,10 +25,12 @@ class Report:
     def sentence(self) -> str:
         job = self.job
         left = job.total - job.done - job.failed
-        parts = [
-            f"{job.done:,} of {job.total:,} images done: {self.added:,} annotations added, "
-            f"{self.merged:,} merged into what was there, {self.dropped:,} deleted"
-        ]
+        done = f"{job.done:,} of {job.total:,} images done"
+        annotated = (
+            f"{done}: {self.added:,} annotations added, {self.merged:,} merged into what was there, "
+            f"{self.dropped:,} deleted"
+        )
+        parts = [done if job.kind == "embed" else annotated]
         parts += [f"{job.failed:,} images failed"] if job.failed else []
         parts += [f"{left:,} images left"] if left else []
         return "; ".join(parts) + "."

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Protocol
+from pathlib import Path
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -30,7 +31,10 @@ VERB = "predict"
 
 
 class ImageWork(Protocol):
-    """What a job does with images. ``batch`` is how many it takes at once."""
+    """What a job does with images. ``batch`` is how many it takes at once.
+
+    One that needs something else than decoded images has a method ``read(bytes or path, name)``, which makes it.
+    """
 
     batch: int
     policy: Policy
@@ -187,8 +191,8 @@ class Run:
             yield from (entry.image for entry in page)
             after = page[-1].position
 
-    def _read(self, record: ImageRecord) -> np.ndarray:
-        return images.decode(self._store.original_path(record), record.name)
+    def _read(self, record: ImageRecord) -> Any:
+        return reader_of(self._work)(self._store.original_path(record), record.name)
 
     def _write(self) -> None:
         while (result := self._results.get()) is not None:
@@ -227,6 +231,11 @@ class Run:
         self._store.fail_job_image(self.job_id, record.id, sentence(error))
         self.progress.failed += 1
         self.progress.step()
+
+
+def reader_of(work: ImageWork) -> Callable[[bytes | Path, str], Any]:
+    """Return what reads an image for a work, in threads of its own."""
+    return getattr(work, "read", images.decode)
 
 
 def annotate_each(

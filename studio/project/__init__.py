@@ -16,6 +16,7 @@ from studio.project.records import (
     JobImage,
     LabelClass,
     Project,
+    SavedView,
 )
 from studio.project.store import Store
 
@@ -33,5 +34,6 @@ __all__ = [
     "JobImage",
     "LabelClass",
     "Project",
+    "SavedView",
     "Store",
 ]

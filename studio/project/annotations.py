@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 
 from sqlalchemy import Connection, Row, bindparam, func, select
 
 from studio.annotations import Alpha, Annotation, Mask
-from studio.errors import BadInput
+from studio.errors import BadInput, NotFound
 from studio.project.alphas import prepared, settle
 from studio.project.classes import former_names, known, resolve
 from studio.project.database import Database
@@ -22,6 +23,7 @@ from studio.project.records import Applied, Change
 from studio.project.schema import annotations, classes, history
 from studio.project.steps import (
     ROWS_OF_IMAGE,
+    ROWS_OF_MANY,
     State,
     Step,
     add_shapes,
@@ -33,6 +35,7 @@ from studio.project.steps import (
 
 LONGEST_VERB = 60
 LONGEST_MODEL = 300
+_AT_ONCE = 500
 _NEW = -1  # a geometry that is not stored yet
 
 _LIVE = ROWS_OF_IMAGE.where(annotations.c.class_id.is_not(None))
@@ -50,6 +53,16 @@ class AnnotationStore:
         with self._db.read() as c:
             rows = list(c.execute(_LIVE, {"image": find_image(c, image_id).seq}))
         return [annotation_of(row) for row in rows]
+
+    def annotations_of(self, image_ids: Sequence[str]) -> dict[str, list[Annotation]]:
+        """Return by image's id the annotations of some images; those without any are left out."""
+        found: dict[str, list[Annotation]] = {}
+        ids = [asked_id(each) for each in image_ids]
+        with self._db.read() as c:
+            for start in range(0, len(ids), _AT_ONCE):
+                for row in c.execute(ROWS_OF_MANY, {"ids": ids[start : start + _AT_ONCE]}):
+                    found.setdefault(row.of, []).append(annotation_of(row))
+        return found
 
     def annotation(self, image_id: str, annotation_id: str) -> Annotation | None:
         """Return one annotation, None where there is none of that id or it was deleted."""
@@ -91,6 +104,26 @@ class AnnotationStore:
         prepared(self._db, self._files, files)
         with self._db.write() as c:
             return edit.carry_out(c, image_id, self._db, self._files)
+
+    def apply_to_many(
+        self,
+        changes: Mapping[str, Sequence[Change]],
+        person: str,
+        *,
+        verb: str,
+        group: str,
+    ) -> dict[str, Applied]:
+        """Change several images in one transaction, as ``apply`` does each of them; by their ids.
+
+        An image that is gone is left out. Keep them few: whoever clicks waits until all of it is written.
+        """
+        edits = {image_id: Edit(person, each, verb=verb, group=group) for image_id, each in changes.items()}
+        done: dict[str, Applied] = {}
+        with self._db.write() as c:
+            for image_id, edit in edits.items():
+                with suppress(NotFound):
+                    done[image_id] = edit.carry_out(c, image_id, self._db, self._files)
+        return done
 
     def changes_since(self, image_id: str, version: int) -> Applied:
         """Return what has changed after a version of the image: annotations as they are now, ids deleted."""

@@ -24,6 +24,7 @@ from studio.project.names import (
 from studio.project.projects import find_project
 from studio.project.records import ColumnFilter, Filters, ImageRecord, Order, Status
 from studio.project.schema import annotations, cells, columns, images
+from studio.project.schema import hidden as out_of_view
 from studio.project.steps import new_id, note
 
 MOST_AT_ONCE = 2**31 - 1
@@ -77,7 +78,9 @@ class ImageStore:
                 return as_record(same), False
             # Somebody may have deleted the same picture elsewhere since we wrote it.
             self._files.write(digest, contents)
-            row = _insert(c, project_id, _free_name(c, project_id, name), digest, width, height)
+            values = image_values(c, project_id, name, digest, width, height)
+            c.execute(insert(images), values)
+            row = find_image(c, values["id"])
             note(c, project_id, person, "add image", image=row, version=row.version)
             return as_record(row), True
 
@@ -194,8 +197,12 @@ def _by(connection: Connection, project_id: str, condition: Any) -> Row | None:
     return connection.execute(select(images).where(images.c.project_id == project_id, condition)).first()
 
 
-def _insert(connection: Connection, project_id: str, name: str, digest: str, width: int, height: int) -> Row:
-    values = {
+def image_values(
+    connection: Connection, project_id: str, name: str, digest: str, width: int, height: int
+) -> dict[str, Any]:
+    """Return the row of a new image, under a name that is free."""
+    name = _free_name(connection, project_id, name)
+    return {
         "id": new_id(),
         "project_id": project_id,
         "digest": digest,
@@ -210,8 +217,6 @@ def _insert(connection: Connection, project_id: str, name: str, digest: str, wid
         "drafts": 0,
         "added": datetime.now(UTC),
     }
-    connection.execute(insert(images), values)
-    return find_image(connection, values["id"])
 
 
 def _free_name(connection: Connection, project_id: str, name: str) -> str:
@@ -243,6 +248,7 @@ def _conditions(
     unlabelled: bool | None = None,
     drafts: bool | None = None,
     column: ColumnFilter | None = None,
+    hidden: bool | None = None,
 ) -> Sequence[Any]:
     found: list[Any] = [images.c.project_id == project_id]
     if text:
@@ -258,6 +264,9 @@ def _conditions(
         found.append(images.c.drafts > 0 if drafts else images.c.drafts == 0)
     if column is not None:
         found.append(_in_column(project_id, column))
+    if hidden is not None:
+        out = exists().where(out_of_view.c.image == images.c.seq)
+        found.append(out if hidden else ~out)
     return found
 
 

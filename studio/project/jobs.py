@@ -176,6 +176,19 @@ class JobStore:
                     c.execute(update(job_images).where(*here).values(counts={"merged": 1}))
             return edit.carry_out(c, image_id, self._db, self._files)
 
+    def finish_job_images(self, job_id: str, image_ids: Sequence[str]) -> int:
+        """Write that images are done whose result lies elsewhere; return how many were still to be done."""
+        done = 0
+        with self._db.write() as c:
+            if _find(c, job_id).state == "cancelled":
+                return 0
+            for start in range(0, len(image_ids), _AT_ONCE):
+                here = select(images.c.seq).where(images.c.id.in_(list(image_ids[start : start + _AT_ONCE])))
+                left = (job_images.c.job_id == job_id, job_images.c.state == "todo")
+                marked = update(job_images).where(*left, job_images.c.image.in_(here))
+                done += c.execute(marked.values(state="done", problem=None, counts={"added": 1})).rowcount
+        return done
+
     def job_answers(self, job_id: str, *, limit: int = 30) -> tuple[list[tuple[str, int]], int]:
         """Return a job's commonest answers with how many images gave each, and how many different ones there are."""
         mine = (job_images.c.job_id == asked_id(job_id), job_images.c.answer.is_not(None))

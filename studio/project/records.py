@@ -180,8 +180,22 @@ class ColumnFilter:
     text: str = ""
 
 
+@dataclass(frozen=True)
+class SavedView:
+    """What somebody looked for under a name; ``settings`` is what JSON holds of it."""
+
+    id: str
+    project_id: str
+    name: str
+    person: str
+    changed: datetime
+    settings: dict[str, Any]
+
+
 class Filters(TypedDict, total=False):
-    """Which images: by part of the name, status, a class they show, no annotation yet, drafts waiting, a column."""
+    """Which images: by part of the name, status, a class they show, no annotation yet, drafts waiting, a column, or
+    taken out of view.
+    """
 
     text: str | None
     status: Status | None
@@ -189,3 +203,4 @@ class Filters(TypedDict, total=False):
     unlabelled: bool | None
     drafts: bool | None
     column: ColumnFilter | None
+    hidden: bool | None

@@ -222,6 +222,28 @@ alpha_files = Table(
     Column("digest", String(64), primary_key=True, index=True),
 )
 
+# What people looked for in a project, to be looked for again.
+views = Table(
+    "views",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("project_id", String(32), _owned_by("projects.id"), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("person", Text, nullable=False),
+    Column("changed", Moment, nullable=False),
+    Column("settings", JSON, nullable=False),
+    UniqueConstraint("project_id", "name", name="views_name"),
+)
+
+# Images that people took out of view; nothing of them is deleted.
+hidden = Table(
+    "hidden",
+    metadata,
+    Column("image", Number, _owned_by("images.seq"), primary_key=True),
+    Column("person", Text, nullable=False),
+    Column("at", Moment, nullable=False),
+)
+
 # Files whose last image went, or that nothing has come to use yet; they are removed after the
 # commit, or at the next start.
 doomed = Table(

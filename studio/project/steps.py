@@ -25,6 +25,12 @@ ROWS_OF_IMAGE = _ROWS.where(annotations.c.image == bindparam("image")).order_by(
 _ROWS_OF_IDS = _ROWS.where(
     annotations.c.image == bindparam("image"), annotations.c.id.in_(bindparam("ids", expanding=True))
 )
+ROWS_OF_MANY = (
+    _ROWS.add_columns(images.c.id.label("of"))
+    .join(images, images.c.seq == annotations.c.image)
+    .where(annotations.c.class_id.is_not(None), images.c.id.in_(bindparam("ids", expanding=True)))
+    .order_by(annotations.c.seq)
+)
 _ADD = insert(annotations)
 _REMOVE = (
     update(annotations)

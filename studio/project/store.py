@@ -11,6 +11,7 @@ from studio.project.alphas import AlphaStore
 from studio.project.annotations import AnnotationStore
 from studio.project.classes import ClassStore
 from studio.project.columns import ColumnStore
+from studio.project.copying import CopyStore
 from studio.project.database import Database
 from studio.project.files import Files
 from studio.project.history import HistoryStore
@@ -18,6 +19,7 @@ from studio.project.images import ImageStore
 from studio.project.jobs import JobStore
 from studio.project.projects import ProjectStore
 from studio.project.removal import RemovalStore
+from studio.project.views import ViewStore
 
 
 class Store(
@@ -29,6 +31,8 @@ class Store(
     HistoryStore,
     JobStore,
     ColumnStore,
+    ViewStore,
+    CopyStore,
     RemovalStore,
 ):
     """All that people have made. Safe to call from many threads, and from several processes at once.

@@ -1,0 +1,160 @@
+"""All images of a collection ranked by what is looked for: every score at once, so that a threshold can be dragged.
+
+What several terms make together. Let s be the cosine of an image with a term, m and d the mean and the standard
+deviation of that term's cosines over the collection: different phrases lie on different levels, and only so can they
+be compared. Then p = σ(1.702 (s − m) / d), about the share of the collection that the image is above (σ is the
+logistic function; 1.702 makes it follow the normal distribution). With weights w:
+
+    all:      P = Π pᵢ^(wᵢ / W),            W the sum of the weights of what is wanted
+    any:      P = 1 − Π (1 − pᵢ)^(wᵢ / w₁),  w₁ the largest of them
+    exclude:  P · Π (1 − pⱼ)^wⱼ              over what is not wanted
+
+that is, and, or and not as for independent events, weighted in the exponent as in a logarithmic opinion pool (Genest
+and Zidek, Combining Probability Distributions, 1986). One wanted term alone is scored by its cosine.
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from studio.operations.filtering.collection import Collection, asked
+from studio.operations.filtering.query import Query, check, vectors
+from studio.studio import Studio
+
+BINS = 64
+HEAD = 1000  # images at the top that are put in order by float64
+NEAR = 2e-6  # by how much a product of float32 vectors of length 1 is off at most, with some room
+_LOGISTIC = 1.702
+
+
+@dataclass(frozen=True, eq=False)
+class Ranking:
+    """Every image of a collection with its score, float32 in the collection's order; ``order`` lists them best first.
+
+    ``counts`` (64,) are how many lie in each part of ``low`` … ``high``. The scale is "cosine", from −1 to 1, or
+    "combined", from 0 to 1. At the top the order is that of float64 products.
+    """
+
+    collection: Collection
+    query: Query
+    scores: np.ndarray
+    order: np.ndarray
+    scale: Literal["cosine", "combined"]
+    counts: np.ndarray
+    low: float
+    high: float
+    seconds: float
+
+    def top(self, count: int) -> list[tuple[str, float]]:
+        """Return the ids of the best images with their scores."""
+        return [(self.collection.ids[i], float(self.scores[i])) for i in self.order[: max(0, count)]]
+
+    def above(self, threshold: float, *, below: bool = False) -> list[tuple[str, float]]:
+        """Return the images that reach a threshold, or those that do not, best first."""
+        reached = self.scores[self.order] >= np.float32(threshold)
+        kept = self.order[~reached if below else reached]
+        return [(self.collection.ids[i], float(self.scores[i])) for i in kept]
+
+    def packed(self) -> bytes:
+        """Return all of it for the page: length of a head, the head as JSON, float32 scores, uint32 order.
+
+        Little endian; the head is filled up with blanks so that what follows lies at a multiple of 4 bytes.
+        """
+        found = self.collection
+        head = {
+            "n": len(found),
+            "stamp": found.stamp,
+            "scale": self.scale,
+            "low": self.low,
+            "high": self.high,
+            "counts": self.counts.tolist(),
+            "missing": found.missing,
+            "hidden": found.hidden,
+            "seconds": self.seconds,
+        }
+        text = json.dumps(head).encode()
+        text += b" " * (-len(text) % 4)
+        return b"".join(
+            (struct.pack("<I", len(text)), text, self.scores.astype("<f4"), self.order.astype("<u4"))
+        )
+
+
+def rank(
+    studio: Studio, person: str, project_id: str, model_id: str, query: Query, *, with_hidden: bool = False
+) -> Ranking:
+    """Score every image of a project for a query.
+
+    Raises BadInput for a query that says nothing or a project that is not embedded, NotFound where an image of the
+    query is gone, NotAllowed, and NeedsDownload where the model is not here.
+    """
+    check(query)
+    started = time.perf_counter()
+    found = asked(studio, person, project_id, model_id, with_hidden=with_hidden)
+    return ranked(found, query, vectors(studio, project_id, model_id, query), started)
+
+
+def ranked(found: Collection, query: Query, terms: np.ndarray, started: float | None = None) -> Ranking:
+    """Score a collection by the unit vectors of a query's terms, (k, d)."""
+    started = time.perf_counter() if started is None else started
+    products = found.products(terms)
+    single = len(query.terms) == 1 and not query.terms[0].exclude
+    head: np.ndarray
+    if single:
+        scores = np.ascontiguousarray(products[:, 0])
+        head = _candidates(scores)
+        exact = found.vectors_at(head).astype(np.float64) @ terms[0]
+    else:
+        moments = [
+            (float(each.mean(dtype=np.float64)), float(each.std(dtype=np.float64))) for each in products.T
+        ]
+        scores = combined(products, moments, query).astype(np.float32)
+        head = _candidates(scores)
+        exact = combined(found.vectors_at(head).astype(np.float64) @ terms.T, moments, query)
+    scores[head] = exact
+    keys = -scores
+    keys[head] = -np.inf  # they come first, in an order of their own
+    order = np.argsort(keys).astype(np.uint32)
+    order[: len(head)] = head[np.lexsort((head, -exact))]
+    low, high = (float(scores[order[-1]]), float(scores[order[0]])) if len(order) else (0.0, 0.0)
+    counts = np.histogram(scores, BINS, (low, high if high > low else low + 1e-6))[0]
+    scale = "cosine" if single else "combined"
+    return Ranking(found, query, scores, order, scale, counts, low, high, time.perf_counter() - started)
+
+
+def combined(products: np.ndarray, moments: Sequence[tuple[float, float]], query: Query) -> np.ndarray:
+    """Return what the cosines (n, k) of a query's terms make together, (n,), as the module says."""
+    wanted, unwanted = np.zeros(len(products)), np.zeros(len(products))
+    weights = [term.weight for term in query.wanted] or [1.0]
+    whole, largest = sum(weights), max(weights)
+    for column, (mean, spread), term in zip(products.T, moments, query.terms, strict=True):
+        strength = _LOGISTIC * (column.astype(np.float64) - mean) / max(spread, 1e-9)
+        if term.exclude:
+            unwanted += term.weight * _log_logistic(-strength)
+        elif query.how == "any":
+            wanted += term.weight / largest * _log_logistic(-strength)
+        else:
+            wanted += term.weight / whole * _log_logistic(strength)
+    if query.how == "any" and query.wanted:
+        return -np.expm1(wanted) * np.exp(unwanted)
+    return np.exp(wanted + unwanted)
+
+
+def _log_logistic(values: np.ndarray) -> np.ndarray:
+    return -np.logaddexp(0, -values)
+
+
+def _candidates(scores: np.ndarray) -> np.ndarray:
+    """Return the places of the best HEAD images and of all that might belong there, were float32 exact."""
+    if len(scores) <= HEAD:
+        return np.arange(len(scores))
+    least = np.partition(scores, len(scores) - HEAD)[len(scores) - HEAD]
+    # The last of the head may be the wrong one among near equals; those are all taken in, up to another head.
+    near = np.flatnonzero(scores >= least - NEAR)
+    return near if len(near) <= 2 * HEAD else np.argpartition(-scores, 2 * HEAD)[: 2 * HEAD]
