@@ -18,7 +18,7 @@ LAYERS = [
     {"annotations", "access", "cards", "failures"},
     {"answers"},
     {"adapters", "geometry", "pixels", "gate", "devices", "weights"},
-    {"images"},
+    {"images", "cutouts"},
     {
         "formats",
         "project",

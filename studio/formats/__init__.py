@@ -77,6 +77,6 @@ def detect(path: Path) -> Format:
             return found
     raise BadInput(
         f"“{path.name}” holds no annotations that are understood. There can be: COCO or labelme (.json), "
-        "Pascal VOC (.xml), YOLO (labels/*.txt with data.yaml or classes.txt), or mask pictures (.png in a "
-        "folder masks, labels or instances)."
+        "Pascal VOC (.xml), YOLO (labels/*.txt with data.yaml or classes.txt), mattes (matting.json, or .png in a "
+        "folder alphas), or mask pictures (.png in a folder masks, labels or instances)."
     )

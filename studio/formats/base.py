@@ -5,10 +5,13 @@ from __future__ import annotations
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
+from typing import Protocol
 
-from studio.annotations import Annotation
+import numpy as np
+
+from studio.annotations import Alpha, Annotation
 
 Sizes = Mapping[str, tuple[int, int]]  # image name → (width, height)
 
@@ -23,13 +26,29 @@ class DatasetImage:
     annotations: tuple[Annotation, ...] = ()
 
 
+class Pictures(Protocol):
+    """The pixels behind a dataset, for formats that write pictures."""
+
+    def picture(self, image: str) -> np.ndarray:
+        """Return an image of this name, uint8 RGB (h, w, 3), upright."""
+        ...
+
+    def file(self, image: str, digest: str) -> bytes:
+        """Return the file of an alpha or a trimap of an image of this name."""
+        ...
+
+
 @dataclass(frozen=True)
 class Dataset:
-    """What a format writes. ``classes`` keep their order; names that only annotations use come after."""
+    """What a format writes. ``classes`` keep their order; names that only annotations use come after.
+
+    ``pictures`` give the pixels, None where there are none to be had.
+    """
 
     name: str
     classes: tuple[str, ...]
     images: tuple[DatasetImage, ...]
+    pictures: Pictures | None = None
 
     def all_classes(self) -> list[str]:
         """Return every class name once, the dataset's own first."""
@@ -43,12 +62,14 @@ class Imported:
     """What a file held for the images it was read against.
 
     ``annotations`` has an entry for each image the file speaks of, empty where it has nothing on it.
-    ``problems`` names each thing that was left out or changed, by file, entry and reason.
+    ``problems`` names each thing that was left out or changed, by file, entry and reason. ``files`` has those that
+    alphas among the annotations name, by digest, each to be read when it is needed.
     """
 
     annotations: dict[str, list[Annotation]]
     classes: list[str]
     problems: list[str]
+    files: dict[str, Callable[[], bytes]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -82,6 +103,24 @@ class Notes:
 
     def sentences(self) -> list[str]:
         return [one if n == 1 else many.format(n=f"{n:,}") for (one, many), n in self._counts.items()]
+
+
+def masks_for_alphas(dataset: Dataset, notes: Notes) -> Dataset:
+    """Return a dataset for a format that knows no mattes: each becomes the mask of where it is at least a half."""
+    if not any(isinstance(a.shape, Alpha) for image in dataset.images for a in image.annotations):
+        return dataset
+
+    def masked(annotation: Annotation) -> Annotation:
+        if not isinstance(annotation.shape, Alpha) or annotation.shape.mask is None:
+            return annotation
+        notes.add(
+            "One matte was written as a mask of where it is at least a half; the format matting keeps it.",
+            "{n} mattes were written as masks of where they are at least a half; the format matting keeps them.",
+        )
+        return annotation.with_(shape=annotation.shape.mask)
+
+    images = (replace(each, annotations=tuple(map(masked, each.annotations))) for each in dataset.images)
+    return replace(dataset, images=tuple(images))
 
 
 def clean(text: str, limit: int = 200) -> str:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from studio.annotations import (
-    Alpha,
     Annotation,
     Box,
     Keypoints,
@@ -18,7 +17,7 @@ from studio.annotations import (
     Shape,
     prompt_to_json,
 )
-from studio.formats.base import Dataset, Notes, Written, file_names
+from studio.formats.base import Dataset, Notes, Written, file_names, masks_for_alphas
 from studio.geometry import mask_to_rle, shape_area, shape_box
 
 OURS = "onelabel"
@@ -27,6 +26,7 @@ OURS = "onelabel"
 def write(dataset: Dataset, folder: Path) -> Written:
     """Write ``annotations.json``; category and image ids count from 1 in the dataset's order."""
     notes = Notes()
+    dataset = masks_for_alphas(dataset, notes)
     names = file_names(image.name for image in dataset.images)
     categories = {name: index for index, name in enumerate(dataset.all_classes(), 1)}
     images, annotations = [], []
@@ -76,9 +76,8 @@ def _category(name: str, ident: int, joints: int | None) -> dict[str, Any]:
 
 def _shape_entry(shape: Shape, height: int, width: int, notes: Notes) -> dict[str, Any] | None:
     box = shape_box(shape)
-    if isinstance(shape, (Label, Alpha)):
-        kind = "image tag" if isinstance(shape, Label) else "alpha matte"
-        notes.add(f"One {kind} was left out: COCO has no place for it.", f"{{n}} {kind}s were left out.")
+    if isinstance(shape, Label):
+        notes.add("One image tag was left out: COCO has no place for it.", "{n} image tags were left out.")
         return None
     if box is None:
         kind = "empty mask" if isinstance(shape, Mask) else "skeleton without a visible point"

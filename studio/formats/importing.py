@@ -10,7 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from studio.annotations import Annotation, Box, Keypoints, Label, Mask, Polygon, Shape
+from studio.annotations import Alpha, Annotation, Box, Keypoints, Label, Mask, Polygon, Shape
 from studio.errors import BadInput
 from studio.formats.base import Imported, Sizes, clean, clean_class
 from studio.formats.matching import Frame, Images, frame_for
@@ -69,6 +69,7 @@ class Import:
     def __init__(self, sizes: Sizes) -> None:
         self._images = Images(sizes)
         self._annotations: dict[str, list[Annotation]] = {}
+        self.files: dict[str, Callable[[], bytes]] = {}  # of alphas, by digest
         self._classes: dict[str, None] = {}
         self._problems: dict[str, list[str]] = {}
         self._more: dict[str, int] = {}
@@ -155,7 +156,7 @@ class Import:
             problems += named
             if kind in self._more:
                 problems.append(f"… and {self._more[kind]:,} more like the last.")
-        return Imported(self._annotations, list(self._classes), problems)
+        return Imported(self._annotations, list(self._classes), problems, self.files)
 
 
 # ---- into the image ---------------------------------------------------------------------------------
@@ -248,6 +249,15 @@ def _fit_keypoints(keypoints: Keypoints, frame: Frame, say: Say) -> Keypoints:
     return replace(keypoints, points=tuple(points))
 
 
+def _fit_alpha(alpha: Alpha, frame: Frame, say: Say) -> Alpha:
+    if (alpha.height, alpha.width) != (frame.height, frame.width):
+        raise BadInput(
+            f"its alpha has {alpha.width} × {alpha.height} pixels, its image {frame.width} × {frame.height}: "
+            "mattes are not scaled."
+        )
+    return alpha
+
+
 def _fit_label(label: Label, frame: Frame, say: Say) -> Label:
     return label
 
@@ -258,4 +268,5 @@ _FIT: dict[type, Callable[[Any, Frame, Say], Shape]] = {
     Mask: _fit_mask,
     Keypoints: _fit_keypoints,
     Label: _fit_label,
+    Alpha: _fit_alpha,
 }

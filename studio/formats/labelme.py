@@ -19,7 +19,17 @@ import numpy as np
 
 from studio.annotations import Annotation, Box, Keypoints, Label, Mask, Polygon, Shape
 from studio.errors import BadInput
-from studio.formats.base import Dataset, DatasetImage, Imported, Notes, Sizes, Written, clean, file_names
+from studio.formats.base import (
+    Dataset,
+    DatasetImage,
+    Imported,
+    Notes,
+    Sizes,
+    Written,
+    clean,
+    file_names,
+    masks_for_alphas,
+)
 from studio.formats.files import Found, find, read_json, read_text, sniff
 from studio.formats.importing import MOST_PIXELS, Import, numbers
 from studio.formats.matching import Frame
@@ -185,6 +195,7 @@ def _read_flags(flags: Any, frame: Frame, file: Found, into: Import) -> None:
 def write(dataset: Dataset, folder: Path) -> Written:
     """Write one JSON beside each image; the parts of one object share a group_id."""
     notes = Notes()
+    dataset = masks_for_alphas(dataset, notes)
     names = file_names(image.name for image in dataset.images)
     files, count = [], 0
     for image in dataset.images:

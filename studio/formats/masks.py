@@ -31,6 +31,7 @@ from studio.formats.base import (
     clean,
     clean_class,
     file_names,
+    masks_for_alphas,
 )
 from studio.formats.files import Found, find, read_text
 from studio.formats.importing import Import
@@ -219,6 +220,7 @@ def _read_table(path: Path, into: Import) -> dict[str, dict[int, tuple[str, str]
 def write(dataset: Dataset, folder: Path) -> Written:
     """Write labels/*.png with the number of each pixel's class, and classes.txt."""
     notes = Notes()
+    dataset = masks_for_alphas(dataset, notes)
     classes = dataset.all_classes()
     numbers = {name: index for index, name in enumerate(classes, 1)}
     names = file_names(image.name for image in dataset.images)
@@ -243,6 +245,7 @@ def write(dataset: Dataset, folder: Path) -> Written:
 def write_instances(dataset: Dataset, folder: Path) -> Written:
     """Write instances/*.png with the number of each pixel's object, and the table of their classes."""
     notes = Notes()
+    dataset = masks_for_alphas(dataset, notes)
     names = file_names(image.name for image in dataset.images)
     files, rows = [], []
     for image in dataset.images:
@@ -272,6 +275,7 @@ def write_instances(dataset: Dataset, folder: Path) -> Written:
 def write_objects(dataset: Dataset, folder: Path) -> Written:
     """Write NAME/masks/*.png, one picture an object, and the table of their classes."""
     notes = Notes()
+    dataset = masks_for_alphas(dataset, notes)
     names = file_names(image.name for image in dataset.images)
     files, rows = [], []
     for image in dataset.images:

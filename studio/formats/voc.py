@@ -16,7 +16,17 @@ from defusedxml.ElementTree import fromstring
 
 from studio.annotations import Box
 from studio.errors import BadInput
-from studio.formats.base import Dataset, DatasetImage, Imported, Notes, Sizes, Written, clean, file_names
+from studio.formats.base import (
+    Dataset,
+    DatasetImage,
+    Imported,
+    Notes,
+    Sizes,
+    Written,
+    clean,
+    file_names,
+    masks_for_alphas,
+)
 from studio.formats.files import Found, find, read_text, sniff
 from studio.formats.importing import Import, text_number
 from studio.geometry import shape_box
@@ -105,6 +115,7 @@ def _read_box(entry: ElementTree.Element) -> Box:
 def write(dataset: Dataset, folder: Path) -> Written:
     """Write Annotations/*.xml with boxes in whole pixels."""
     notes = Notes()
+    dataset = masks_for_alphas(dataset, notes)
     names = file_names(image.name for image in dataset.images)
     files, count = [], 0
     for image in dataset.images:

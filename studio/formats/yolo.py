@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from studio.annotations import Annotation, Box, Keypoints, Mask, Polygon, Shape
+from studio.annotations import Alpha, Annotation, Box, Keypoints, Mask, Polygon, Shape
 from studio.errors import BadInput
 from studio.formats.base import (
     Dataset,
@@ -32,6 +32,7 @@ from studio.formats.base import (
     clean,
     clean_class,
     file_names,
+    masks_for_alphas,
 )
 from studio.formats.files import Found, find, read_text
 from studio.formats.importing import Import, text_number
@@ -249,7 +250,9 @@ def _joints(shape: Any) -> tuple[int, int] | None:
 def write(dataset: Dataset, folder: Path) -> Written:
     """Write outlines where the dataset has any, else boxes: a training run takes one kind only."""
     shapes = (annotation.shape for image in dataset.images for annotation in image.annotations)
-    return _write(dataset, folder, outlines=any(isinstance(shape, (Mask, Polygon)) for shape in shapes))
+    return _write(
+        dataset, folder, outlines=any(isinstance(shape, (Alpha, Mask, Polygon)) for shape in shapes)
+    )
 
 
 def write_boxes(dataset: Dataset, folder: Path) -> Written:
@@ -270,6 +273,7 @@ WRITERS = (
 
 def _write(dataset: Dataset, folder: Path, outlines: bool) -> Written:
     notes = Notes()
+    dataset = masks_for_alphas(dataset, notes)
     classes = dataset.all_classes()
     numbers = {name: index for index, name in enumerate(classes)}
     names = file_names(image.name for image in dataset.images)

@@ -7,21 +7,24 @@ import shutil
 import tempfile
 import uuid
 import zipfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Literal, get_args
 
+import numpy as np
 from PIL import Image
 
-from studio.annotations import Annotation
+from studio.annotations import Alpha, Annotation
 from studio.errors import BadInput, Cancelled, StudioError, unknown
 from studio.formats import Dataset, DatasetImage, Format, Imported, detect, format_of
 from studio.formats.base import file_names
+from studio.formats.matting import AS_KEPT, VARIANTS, MattingOptions
 from studio.formats.zipped import unpacked
 from studio.images import decode
 from studio.operations.merging import SAME_IMPORTED, Policy, merge, policy_of
+from studio.operations.zipping import info_of
 from studio.project import ImageRecord, Store
 
 Selection = Literal["all", "labelled", "done"]
@@ -76,13 +79,28 @@ def import_annotations(
     """
     chosen = policy_of(policy)
     images = {image.name: image for image in _images(store, project_id)}
-    found, imported = _read(Path(path), format, {n: (i.width, i.height) for n, i in images.items()})
+    sizes = {name: (image.width, image.height) for name, image in images.items()}
+    with _read(Path(path), format, sizes) as (found, imported):
+        return _put_all(store, project_id, person, chosen, found, imported, images, progress, cancel)
+
+
+def _put_all(
+    store: Store,
+    project_id: str,
+    person: str,
+    chosen: Policy,
+    found: str,
+    imported: Imported,
+    images: dict[str, ImageRecord],
+    progress: Progress | None,
+    cancel: Callable[[], bool] | None,
+) -> ImportReport:
     there = {entry.name for entry in store.classes(project_id)}
     problems = list(imported.problems)
     for name in imported.classes:
         if name not in there:
             store.add_class(project_id, name)
-    work = _Putting(store, person, chosen, uuid.uuid4().hex)
+    work = _Putting(store, person, chosen, uuid.uuid4().hex, imported.files)
     entries = list(imported.annotations.items())
     for index, (name, incoming) in enumerate(entries):
         if cancel is not None and cancel():
@@ -112,7 +130,9 @@ def _images(store: Store, project_id: str) -> Iterator[ImageRecord]:
         offset += len(page)
 
 
-def _read(path: Path, format: str, sizes: dict[str, tuple[int, int]]) -> tuple[str, Imported]:
+@contextmanager
+def _read(path: Path, format: str, sizes: dict[str, tuple[int, int]]) -> Iterator[tuple[str, Imported]]:
+    """Give what a file, folder or zip holds, and the names of its formats; files of it can be read until the end."""
     with unpacked(path) as (roots, left):
         chosen: list[tuple[Path, Format]] = []
         refusals: list[BadInput] = []
@@ -129,16 +149,21 @@ def _read(path: Path, format: str, sizes: dict[str, tuple[int, int]]) -> tuple[s
                 refusals.append(error)
         if not parts:
             raise BadInput(_named(str(refusals[0]), roots[0].name, path.name))
+        yield ", ".join(dict.fromkeys(name for name, _ in parts)), _together([p for _, p in parts], left)
+
+
+def _together(parts: Sequence[Imported], left: Sequence[str]) -> Imported:
     annotations: dict[str, list[Annotation]] = {}
     classes: dict[str, None] = {}
     problems = list(left)
-    for _, part in parts:
+    files: dict[str, Callable[[], bytes]] = {}
+    for part in parts:
         for name, entries in part.annotations.items():
             annotations.setdefault(name, []).extend(entries)
         classes.update(dict.fromkeys(part.classes))
         problems += part.problems
-    names = ", ".join(dict.fromkeys(name for name, _ in parts))
-    return names, Imported(annotations, list(classes), problems)
+        files |= part.files
+    return Imported(annotations, list(classes), problems, files)
 
 
 def _named(text: str, ours: str, theirs: str) -> str:
@@ -153,6 +178,7 @@ class _Putting:
     person: str
     policy: Policy
     group: str
+    files: Mapping[str, Callable[[], bytes]]
     images: int = 0
     annotations: int = 0
     replaced: int = 0
@@ -167,7 +193,11 @@ class _Putting:
         changes = merged.changes()
         if not changes:
             return []
-        applied = self.store.apply(image.id, self.person, changes, verb="import", group=self.group)
+        shapes = [a.shape for a in merged.kept if isinstance(a.shape, Alpha)]
+        files = {digest: self.files[digest]() for shape in shapes for digest in shape.digests}
+        applied = self.store.apply(
+            image.id, self.person, changes, verb="import", group=self.group, files=files
+        )
         self.images += 1
         self.annotations += len(merged.kept)
         self.replaced += len(merged.gone)
@@ -186,32 +216,79 @@ def export_annotations(
     with_images: bool = False,
     drafts: bool = False,
     only: Selection = "all",
+    mattes: MattingOptions | None = None,
     progress: Progress | None = None,
     cancel: Callable[[], bool] | None = None,
 ) -> ExportReport:
     """Write a project to a folder, or to a zip if the path ends in .zip. It is there whole or not at all.
 
     ``only`` takes all images, those with annotations, or those marked done. A folder that holds files
-    already is refused; a zip is replaced.
+    already is refused; a zip is replaced. ``mattes`` say what the format matting writes of each matte.
     """
     chosen = format_of(format)
     path = Path(path)
-    images = [image for image in _images(store, project_id) if _selected(image, only, drafts)]
-    total = len(images) * (2 if with_images else 1)
-    step = _Steps(progress, cancel, total)
+    if chosen.id.partition("-")[0] == "matting":
+        from studio.operations.matting.export import export_dataset  # it stands on this module
+
+        options = mattes or VARIANTS.get(chosen.id.partition("-")[2], AS_KEPT)
+        return export_dataset(
+            store,
+            project_id,
+            path,
+            options,
+            format=chosen.id,
+            with_images=with_images,
+            drafts=drafts,
+            only=only,
+            progress=progress,
+            cancel=cancel,
+        )
+    images = selected(store, project_id, only, drafts)
+    step = Steps(progress, cancel, len(images) * (2 if with_images else 1))
+    dataset = dataset_of(store, project_id, images, drafts, step)
+    with arriving(path) as folder:
+        written = chosen.write(dataset, folder)
+        notes = list(written.notes)
+        if with_images:
+            notes += copy_images(store, images, chosen.images, folder, step)
+    return ExportReport(chosen.id, path, len(images), written.annotations, notes)
+
+
+def selected(store: Store, project_id: str, only: Selection, drafts: bool) -> list[ImageRecord]:
+    """Return the images of a project that are to be written."""
+    return [image for image in _images(store, project_id) if _selected(image, only, drafts)]
+
+
+def dataset_of(
+    store: Store,
+    project_id: str,
+    images: Sequence[ImageRecord],
+    drafts: bool,
+    step: Callable[[], None] = lambda: None,
+) -> Dataset:
+    """Return images of a project with what is labelled on them, as a format writes them."""
     labelled = []
     for image in images:
         kept = tuple(a for a in store.annotations(image.id) if drafts or not a.draft)
         labelled.append(DatasetImage(image.name, image.width, image.height, kept))
         step()
     classes = tuple(entry.name for entry in store.classes(project_id))
-    dataset = Dataset(store.project(project_id).name, classes, tuple(labelled))
-    with _arriving(path) as folder:
-        written = chosen.write(dataset, folder)
-        notes = list(written.notes)
-        if with_images:
-            notes += _copy_images(store, images, chosen, folder, step)
-    return ExportReport(chosen.id, path, len(images), written.annotations, notes)
+    pictures = _Pictures(store, {image.name: image for image in images})
+    return Dataset(store.project(project_id).name, classes, tuple(labelled), pictures)
+
+
+@dataclass(frozen=True)
+class _Pictures:
+    """The pixels of a project's images and their mattes, for formats that write pictures."""
+
+    store: Store
+    images: Mapping[str, ImageRecord]
+
+    def picture(self, image: str) -> np.ndarray:
+        return decode(self.store.original_path(self.images[image]), image)
+
+    def file(self, image: str, digest: str) -> bytes:
+        return self.store.alpha_path(self.images[image].id, digest).read_bytes()
 
 
 def _selected(image: ImageRecord, only: str, drafts: bool) -> bool:
@@ -225,7 +302,9 @@ def _selected(image: ImageRecord, only: str, drafts: bool) -> bool:
     raise unknown("selection", only, get_args(Selection))
 
 
-class _Steps:
+class Steps:
+    """Counts what is done, tells it, and raises Cancelled where somebody wants an end."""
+
     def __init__(self, progress: Progress | None, cancel: Callable[[], bool] | None, total: int) -> None:
         self._progress, self._cancel, self._total, self._done = progress, cancel, total, 0
 
@@ -237,15 +316,18 @@ class _Steps:
             self._progress(self._done, self._total)
 
 
-def _copy_images(
-    store: Store, images: Sequence[ImageRecord], chosen: Format, folder: Path, step: Callable[[], None]
+def copy_images(
+    store: Store, images: Sequence[ImageRecord], place: str, folder: Path, step: Callable[[], None]
 ) -> list[str]:
-    """Copy the originals; one that is turned by its EXIF is written upright, as its annotations are."""
+    """Copy the originals to a format's ``place`` for them.
+
+    One that is turned by its EXIF is written upright, as its annotations are.
+    """
     names = file_names(image.name for image in images)
     turned = 0
     for image in images:
         name = PurePosixPath(names[image.name])
-        target = folder / chosen.images.format(name=name, stem=name.with_suffix(""))
+        target = folder / place.format(name=name, stem=name.with_suffix(""))
         target.parent.mkdir(parents=True, exist_ok=True)
         original = store.original_path(image)
         if _is_turned(original):
@@ -269,7 +351,7 @@ def _is_turned(path: Path) -> bool:
 
 
 @contextmanager
-def _arriving(path: Path) -> Iterator[Path]:
+def arriving(path: Path) -> Iterator[Path]:
     """Give a folder beside the target, and move what it then holds to the target in one step."""
     zipped = path.suffix.lower() == ".zip"
     if path.is_dir() and (zipped or any(path.iterdir())):
@@ -301,10 +383,7 @@ def _pack(folder: Path, target: Path) -> None:
     with target.open("wb") as out:
         with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED, compresslevel=6) as packed:
             for file in sorted(p for p in folder.rglob("*") if p.is_file()):
-                info = zipfile.ZipInfo(file.relative_to(folder).as_posix(), (1980, 1, 1, 0, 0, 0))
-                stored = file.suffix.lower() in (".jpg", ".jpeg", ".png", ".webp")
-                info.compress_type = zipfile.ZIP_STORED if stored else zipfile.ZIP_DEFLATED
-                info.external_attr = 0o644 << 16
+                info = info_of(file.relative_to(folder).as_posix())
                 with file.open("rb") as source, packed.open(info, "w", force_zip64=True) as entry:
                     shutil.copyfileobj(source, entry, 1 << 20)
         out.flush()

@@ -81,8 +81,8 @@ def go_on(studio: Studio, person: str, job_id: str, *, cluster: Cluster | None =
     BadInput where nothing is left to do.
     """
     job = job_for(studio, job_id, person)
-    if job.kind == "ask":
-        return _ask_on(studio, job, cluster)
+    if job.kind in ("ask", "matte"):
+        return _other_on(studio, job, cluster)
     if job.kind == "embed":
         return _embed_on(studio, job, cluster)
     recipe = Recipe.from_json(job.settings)
@@ -95,13 +95,15 @@ def go_on(studio: Studio, person: str, job_id: str, *, cluster: Cluster | None =
     return _start(studio, job, recipe, cluster)
 
 
-def _ask_on(studio: Studio, job: Job, cluster: Cluster | None) -> Job:
-    from studio.operations import ask_jobs  # it stands on this module
+def _other_on(studio: Studio, job: Job, cluster: Cluster | None) -> Job:
+    """Go on with a job that asks or mattes."""
+    from studio.operations import ask_jobs  # they stand on this module
+    from studio.operations.matting import jobs as matte_jobs
 
     if cluster is not None:
-        raise BadInput("Questions are asked on this machine. Go on without a cluster.")
+        raise BadInput("This job works on this machine alone. Go on without a cluster.")
     _again(studio, job)
-    return ask_jobs.start(studio, job)
+    return (ask_jobs if job.kind == "ask" else matte_jobs).start(studio, job)
 
 
 def _embed_on(studio: Studio, job: Job, cluster: Cluster | None) -> Job:

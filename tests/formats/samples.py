@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+import cv2
 import numpy as np
 from hypothesis import strategies as st
 
-from studio.annotations import Annotation, Box, Keypoints, Mask, Polygon
+from studio.annotations import Alpha, Annotation, Box, Keypoints, Mask, Polygon
 from studio.formats import Dataset, DatasetImage
+from studio.formats.pngs import png_bytes
+from studio.geometry import shape_mask
+from studio.images import digest
 
 NAMES = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")), min_size=1, max_size=12).filter(
     lambda name: name.isprintable()
@@ -90,3 +96,40 @@ def bare(annotation: Annotation) -> Annotation:
 
 def one_image(*annotations: Annotation, name: str = "a.jpg", size: tuple[int, int] = (40, 30)) -> Dataset:
     return Dataset("test", (), (DatasetImage(name, *size, annotations),))
+
+
+class Drawn:
+    """The pixels behind a dataset of mattes: grey pictures, and the files that ``matted`` made."""
+
+    def __init__(self) -> None:
+        self.files: dict[str, bytes] = {}
+        self.sizes: dict[str, tuple[int, int]] = {}
+
+    def picture(self, image: str) -> np.ndarray:
+        return np.full((*self.sizes[image], 3), 90, np.uint8)
+
+    def file(self, image: str, digest: str) -> bytes:
+        return self.files[digest]
+
+
+def matted(name: str, dataset: Dataset) -> Dataset:
+    """Return a dataset as it is, but for the format matting with every outline as a matte of soft edges."""
+    if not name.startswith("matting"):
+        return dataset
+    drawn, images = Drawn(), []
+    for image in dataset.images:
+        drawn.sizes[image.name] = (image.height, image.width)
+        made = []
+        for annotation in image.annotations:
+            if isinstance(annotation.shape, Mask | Polygon):
+                pixels = shape_mask(annotation.shape, image.height, image.width).to_array()
+                values = cv2.blur(pixels.astype(np.uint8) * 255, (3, 3))
+                data = png_bytes(values)
+                drawn.files[digest(data)] = data
+                half = Mask.from_array(values >= 128)
+                annotation = annotation.with_(
+                    shape=Alpha(image.height, image.width, digest(data), digest(data), half)
+                )
+            made.append(annotation)
+        images.append(replace(image, annotations=tuple(made)))
+    return replace(dataset, images=tuple(images), pictures=drawn)

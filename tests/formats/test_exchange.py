@@ -13,11 +13,11 @@ from pycocotools.coco import COCO
 
 from studio.annotations import Annotation, Box, Mask, Polygon
 from studio.errors import BadInput, Cancelled, NotFound
-from studio.formats import all_formats
+from studio.formats import Dataset, DatasetImage, all_formats
 from studio.operations.exchange import export_annotations, import_annotations
 from studio.project import Change, Store
 from tests.conftest import add_photograph
-from tests.formats.samples import bare
+from tests.formats.samples import bare, matted
 
 ME = "local"
 
@@ -179,7 +179,11 @@ def test_a_zip_that_leads_outside_is_refused(store, project, tmp_path, name):
 @pytest.mark.parametrize("kind", ["folder", "zip"])
 def test_an_export_with_images_imports_into_an_empty_project(store, project, tmp_path, name, kind):
     square = Polygon((((10, 10), (60, 10), (60, 60), (10, 60)),))
-    put(store, project, "a.jpg", SAME.with_(shape=square), DRAFT)
+    whole = DatasetImage("a.jpg", 320, 240, (SAME.with_(shape=square), DRAFT))
+    made = matted(name, Dataset("", (), (whole,)))
+    files = made.pictures.files if made.pictures else {}
+    changes = [Change(a) for a in made.images[0].annotations]
+    store.apply(store.image_by_name(project, "a.jpg").id, ME, changes, verb="put", files=files)
     target = tmp_path / "out" / ("set.zip" if kind == "zip" else "set")
     calls = []
     report = export_annotations(

@@ -14,6 +14,7 @@ import pytest
 from studio.annotations import Annotation, Box, Keypoints, Mask, Point, Polygon, Prompt
 from studio.errors import BadInput
 from studio.formats import Dataset, DatasetImage, Imported, all_formats, detect, format_of
+from tests.formats.samples import matted
 
 ROUNDS = 60
 WILD = [None, True, -1, 0, 10**400, 1e308, -0.5, float("nan"), float("inf"), "", "x", "\ud800", [], {}, [[]],
@@ -61,7 +62,7 @@ def read(path: Path, name: str) -> None:
 
 @pytest.mark.parametrize("name", sorted(all_formats()))
 def test_damaged_bytes_never_end_in_a_traceback(tmp_path, name):
-    format_of(name).write(sample(), tmp_path)
+    format_of(name).write(matted(name, sample()), tmp_path)
     files = [file for file in sorted(tmp_path.rglob("*")) if file.is_file()]
     rng = random.Random(name)
     for _ in range(ROUNDS):
@@ -90,9 +91,9 @@ def test_damaged_bytes_never_end_in_a_traceback(tmp_path, name):
         file.write_bytes(sound)
 
 
-@pytest.mark.parametrize("name", ["coco", "labelme"])
+@pytest.mark.parametrize("name", ["coco", "labelme", "matting"])
 def test_values_of_the_wrong_type_anywhere_never_end_in_a_traceback(tmp_path, name):
-    format_of(name).write(sample(), tmp_path)
+    format_of(name).write(matted(name, sample()), tmp_path)
     file = sorted(tmp_path.rglob("*.json"))[0]
     sound = file.read_text()
     rng = random.Random(name)

@@ -13,7 +13,17 @@ from studio.annotations import Annotation, Box, Mask, Point, Polygon, Prompt
 from studio.formats import Dataset, Format, Imported, all_formats, detect, format_of
 from studio.formats.base import DatasetImage, file_names
 from studio.geometry import box_iou, iou, shape_area, shape_box, shape_mask
-from tests.formats.samples import bare, boxes, datasets, keypoints, masks, one_image, polygons, sizes_of
+from tests.formats.samples import (
+    bare,
+    boxes,
+    datasets,
+    keypoints,
+    masks,
+    matted,
+    one_image,
+    polygons,
+    sizes_of,
+)
 
 QUICK = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 SQUARE = Polygon((((2, 2), (20, 2), (20, 20), (2, 20)),))
@@ -32,8 +42,8 @@ def there_and_back(format: Format, dataset: Dataset) -> Imported:
 
 def test_every_format_is_found_with_its_ways_to_be_written():
     assert list(all_formats()) == [
-        "coco", "labelme", "voc", "yolo", "yolo-boxes", "yolo-segments", "masks", "masks-instances",
-        "masks-objects",
+        "matting", "matting-webp", "matting-alphas", "matting-alphas16", "coco", "labelme", "voc", "yolo",
+        "yolo-boxes", "yolo-segments", "masks", "masks-instances", "masks-objects",
     ]  # fmt: skip
 
 
@@ -159,7 +169,7 @@ def test_index_pictures_give_back_what_is_on_top(name, data):
 def test_two_images_of_one_stem_both_come_back(name):
     first, second = (Annotation(c, SQUARE, source="import") for c in ("cat", "dog"))
     images = (DatasetImage("a.jpg", 40, 30, (first,)), DatasetImage("a.png", 40, 30, (second,)))
-    read = there_and_back(format_of(name), Dataset("test", (), images))
+    read = there_and_back(format_of(name), matted(name, Dataset("test", (), images)))
     assert {k: [a.class_name for a in v] for k, v in read.annotations.items()} == {
         "a.jpg": ["cat"],
         "a.png": ["dog"],
@@ -170,13 +180,13 @@ def test_two_images_of_one_stem_both_come_back(name):
 def test_images_in_folders_come_back(name):
     annotation = Annotation("cat", SQUARE)
     images = (DatasetImage("x/a.jpg", 40, 30, (annotation,)), DatasetImage("y/a.jpg", 40, 30, ()))
-    read = there_and_back(format_of(name), Dataset("test", (), images))
+    read = there_and_back(format_of(name), matted(name, Dataset("test", (), images)))
     assert [len(read.annotations.get(k, ())) for k in ("x/a.jpg", "y/a.jpg")] == [1, 0]
 
 
 @pytest.mark.parametrize("name", sorted(all_formats()))
 def test_the_same_dataset_gives_the_same_bytes(name, tmp_path):
-    dataset = one_image(Annotation("cat", SQUARE), Annotation("dog", Box(1, 1, 9, 9)))
+    dataset = matted(name, one_image(Annotation("cat", SQUARE), Annotation("dog", Box(1, 1, 9, 9))))
     format_of(name).write(dataset, tmp_path / "a")
     format_of(name).write(dataset, tmp_path / "b")
     files = [{f.relative_to(tmp_path / d): f.read_bytes() for f in (tmp_path / d).rglob("*") if f.is_file()}

@@ -12,7 +12,6 @@ from typing import Any
 import cv2
 import numpy as np
 
-from studio import images
 from studio.adapters import Card, SteadyMatter
 from studio.annotations import Alpha, Annotation, Mask, Prompt
 from studio.errors import BadInput, Cancelled
@@ -20,12 +19,12 @@ from studio.gate import Turn
 from studio.geometry import shape_mask
 from studio.operations.label import check_class_name
 from studio.operations.matting import salient
+from studio.operations.matting.looking import picture_of, see_through
 from studio.operations.matting.stored import Bits, alpha_named, alpha_of, kept, models_of, trimap_stored
 from studio.operations.matting.trimaps import (
     ADAPTED,
     BACKGROUND,
     FOREGROUND,
-    SEEN_AT,
     UNKNOWN,
     Band,
     Stroke,
@@ -33,8 +32,7 @@ from studio.operations.matting.trimaps import (
     painted,
     trimap_of,
 )
-from studio.operations.predict import Recipe, find, options_of
-from studio.operations.words import read_words
+from studio.operations.predict import Recipe, options_of
 from studio.project import Change, ImageRecord
 from studio.studio import Studio
 
@@ -125,7 +123,7 @@ def matte(
     card = checked(studio, matter_id, "matter")
     before = _object(studio, image, annotation_id)
     started = time.perf_counter()
-    pixels = images.decode(studio.store.original_path(image), image.name)
+    pixels = picture_of(studio, image)
     levels, notes = _trimap(studio, image, before, pixels, band, strokes, kept)
     told(0.05)
     alpha = matted(studio, card, pixels, levels, options, lambda s: told(0.05 + 0.9 * s), cancelled)
@@ -157,7 +155,7 @@ def alone(
     """
     class_name = check_class_name(class_name)
     started = time.perf_counter()
-    pixels = images.decode(studio.store.original_path(image), image.name)
+    pixels = picture_of(studio, image)
     draft, levels, alpha, notes = stand_out(
         studio, image.project_id, pixels, cutter_id, options, told=told, cancelled=cancelled
     )
@@ -198,7 +196,8 @@ def refine(
         if (changed != alpha).any()
         else ["Nothing was painted inside of the band, so nothing has changed."]
     )
-    made = replace(before, revision=revision)
+    # From now on it is a person's, which no job replaces.
+    made = replace(before, revision=revision, source="person")
     bits = _bits_of(studio, image, shape)
     return _saved(studio, image, person, made, changed, levels, bits, REFINE_VERB, started, notes)
 
@@ -239,7 +238,7 @@ def matted(
                 raise Cancelled("Stopped. The object is as it was.")
         raise RuntimeError(f"{card.id} ended without an alpha")
 
-    alpha = studio.pool.run(card.id, work, turn=_turn(studio, turn), options=_options(card, options))
+    alpha = studio.pool.run(card.id, work, turn=_turn(studio, turn), options=matter_options(card, options))
     alpha = np.clip(np.nan_to_num(alpha), 0, 1).astype(np.float32)
     alpha[levels == FOREGROUND], alpha[levels == BACKGROUND] = 1, 0
     return alpha
@@ -255,15 +254,19 @@ def stand_out(
     told: Told = lambda share: None,
     cancelled: Asked = lambda: False,
     turn: Turn = Turn.CLICK,
+    mask_only: bool = False,
 ) -> tuple[Annotation, np.ndarray, np.ndarray, list[str]]:
-    """Return what stands out in an image, as ``alone`` has it: a draft with its mask, trimap, alpha, and notes."""
+    """Return what stands out in an image, as ``alone`` has it: a draft with its mask, trimap, alpha, and notes.
+
+    With ``mask_only`` trimap and alpha may be no more than the mask.
+    """
     if cutter_id:
         card = checked(studio, cutter_id, "cutter")
         alpha = studio.pool.run(
             card.id,
             lambda model: model.cut(pixels),
             turn=_turn(studio, turn),
-            options=_options(card, options),
+            options=matter_options(card, options),
         )
         told(0.9)
         alpha = np.clip(np.nan_to_num(alpha), 0, 1).astype(np.float32)
@@ -280,7 +283,11 @@ def stand_out(
     )
     told(0.3)
     levels = trimap_of(pixels, mask.to_array())
-    alpha = matted(studio, matter, pixels, levels, None, lambda s: told(0.3 + 0.65 * s), cancelled, turn)
+    alpha = (
+        mask.to_array().astype(np.float32)
+        if mask_only
+        else matted(studio, matter, pixels, levels, None, lambda s: told(0.3 + 0.65 * s), cancelled, turn)
+    )
     model, version = f"{segmenter.id}+{matter.id}", f"{segmenter.version}+{matter.version}"
     note = (
         f"What stands out was guessed by {segmenter.title} from colours and edges. A downloaded model for this "
@@ -297,27 +304,6 @@ def around(alpha: np.ndarray) -> np.ndarray:
     room = cv2.getStructuringElement(cv2.MORPH_ELLIPSE, (2 * _ROOM + 1, 2 * _ROOM + 1))
     unsure = cv2.dilate(between, room) > 0
     return np.where(unsure, UNKNOWN, np.where(alpha >= 0.5, FOREGROUND, BACKGROUND)).astype(np.uint8)
-
-
-def see_through(
-    studio: Studio, project_id: str, pixels: np.ndarray, band: Band, turn: Turn
-) -> np.ndarray | None:
-    """Return where things are that may be seen through, bool (h, w); None where none is looked for."""
-    if not band.see_through:
-        return None
-    card = (
-        studio.registry.card(band.detector)
-        if band.detector
-        else studio.default_model("text-detector", project_id)
-    )
-    checked(studio, card.id, "text-detector")
-    recipe = Recipe((card.id,), threshold=SEEN_AT, words=read_words(band.see_through))
-    found = np.zeros(pixels.shape[:2], bool)
-    for detection in find(studio, recipe, [pixels], turn=_turn(studio, turn))[0]:
-        if detection.score >= SEEN_AT:
-            x0, y0, x1, y1 = (round(v) for v in detection.box.clipped(*found.shape[::-1]).xyxy)
-            found[y0:y1, x0:x1] = True
-    return found
 
 
 def new_id() -> str:
@@ -348,8 +334,8 @@ def _trimap(
         mask = shape_mask(before.shape, image.height, image.width).to_array()
         check_mask(mask, (image.height, image.width))
         if pixels is None:
-            pixels = images.decode(studio.store.original_path(image), image.name)
-        through = see_through(studio, image.project_id, pixels, band, Turn.CLICK)
+            pixels = picture_of(studio, image)
+        through = see_through(studio, image, pixels, band, _turn(studio, Turn.CLICK))
         if through is not None and not (through & mask).any():
             words = ", ".join(band.see_through)
             notes.append(f"Nothing see-through ({words}) was found on the object.")
@@ -403,5 +389,6 @@ def _turn(studio: Studio, turn: Turn) -> Turn | None:
     return None if studio.pool.device.name == "cpu" else turn
 
 
-def _options(card: Card, options: Mapping[str, Any] | None) -> Any:
+def matter_options(card: Card, options: Mapping[str, Any] | None) -> Any:
+    """Return a model's options with these values. Raises BadInput for one it does not have, or out of range."""
     return options_of(card, Recipe((card.id,), options={card.id: dict(options or {})}))

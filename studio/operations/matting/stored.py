@@ -12,9 +12,9 @@ import numpy as np
 from studio import images
 from studio.adapters import Card
 from studio.annotations import Alpha, Annotation, Mask
+from studio.cutouts import cutout_of, encoded, to_bytes
 from studio.errors import BadInput, NotFound
 from studio.formats.pngs import png_bytes, read_png
-from studio.operations.matting.foreground import cutout_of, encoded, to_bytes
 from studio.operations.matting.trimaps import levelled
 from studio.project import ImageRecord
 from studio.studio import Studio

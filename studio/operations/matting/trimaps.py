@@ -16,7 +16,6 @@ import numpy as np
 
 from studio.annotations import Mask
 from studio.errors import BadInput, unknown
-from studio.formats.pngs import png_bytes
 
 BACKGROUND, UNKNOWN, FOREGROUND = 0, 128, 255
 NARROWEST, WIDEST = 0.25, 4.0  # of what adapts to the object
@@ -114,22 +113,15 @@ def trimap_of(
     the whole image.
     """
     check_mask(mask, image.shape[:2])
-    inside, outside = _distances(mask)
-    if band.pixels is not None:
-        outward = np.full(mask.shape, band.pixels, np.float32)
-        inward = np.minimum(outward, _OF_THICKNESS * _half_thickness(mask, inside))
-        sure = mask & (inside > inward)
-        none = ~mask & (outside > outward)
-    else:
-        inward, outward, deep, far = _reaches(image, mask, band.width)
-        thin = np.minimum(inward, _OF_THICKNESS * _half_thickness(mask, inside))
-        sure = mask & (inside > thin) & (deep >= inward)
-        none = ~mask & (outside > _LEAST * band.width) & (far >= outward)
-    trimap = np.full(mask.shape, UNKNOWN, np.uint8)
-    trimap[sure], trimap[none] = FOREGROUND, BACKGROUND
-    trimap = _with_both(trimap, inside, outside)
-    if see_through is not None:
-        trimap[see_through & (outside <= outward)] = UNKNOWN
+    place = _around(mask, band)
+    trimap = np.zeros(mask.shape, np.uint8)
+    part = None if see_through is None else see_through[place]
+    trimap[place] = _cropped(
+        np.ascontiguousarray(image[place]), np.ascontiguousarray(mask[place]), band, part
+    )
+    if not (trimap == BACKGROUND).any():  # an object that fills the image but for a rim
+        outside = _distances(mask)[1]
+        trimap[outside >= max(1.0, 0.7 * float(outside.max()))] = BACKGROUND
     return trimap
 
 
@@ -177,13 +169,39 @@ def levelled(values: np.ndarray) -> np.ndarray:
     return np.where(values <= 2, BACKGROUND, np.where(values >= 253, FOREGROUND, UNKNOWN)).astype(np.uint8)
 
 
-def trimap_png(trimap: np.ndarray) -> bytes:
-    """Return a trimap as an indexed PNG for the page, a few kB: 0 background, 1 unknown, 2 foreground."""
-    indices = ((trimap != BACKGROUND).astype(np.uint8) + (trimap == FOREGROUND)).astype(np.uint8)
-    return png_bytes(indices, [0, 0, 0, 128, 128, 128, 255, 255, 255] + [0] * 759)
-
-
 # ---- how wide --------------------------------------------------------------------------------------
+
+
+def _around(mask: np.ndarray, band: Band) -> tuple[slice, slice]:
+    """Return the part of the image that an object's band, and the colours beyond it, lie in."""
+    reach = band.pixels or _OF_SIZE * float(np.sqrt(mask.sum())) * max(1.0, band.width)
+    margin = int(np.ceil(3 * max(reach, 8 * _LEAST)))
+    sides = []
+    for axis in (1, 0):
+        there = np.flatnonzero(mask.any(axis))
+        sides.append(slice(max(0, int(there[0]) - margin), int(there[-1]) + 1 + margin))
+    return tuple(sides)
+
+
+def _cropped(image: np.ndarray, mask: np.ndarray, band: Band, see_through: np.ndarray | None) -> np.ndarray:
+    inside, outside = _distances(mask)
+    if band.pixels is not None:
+        outward = np.full(mask.shape, band.pixels, np.float32)
+        inward = np.minimum(outward, _OF_THICKNESS * _half_thickness(mask, inside))
+        sure = mask & (inside > inward)
+        none = ~mask & (outside > outward)
+    else:
+        inward, outward, deep, far = _reaches(image, mask, band.width)
+        thin = np.minimum(inward, _OF_THICKNESS * _half_thickness(mask, inside))
+        sure = mask & (inside > thin) & (deep >= inward)
+        none = ~mask & (outside > _LEAST * band.width) & (far >= outward)
+    trimap = np.full(mask.shape, UNKNOWN, np.uint8)
+    trimap[sure], trimap[none] = FOREGROUND, BACKGROUND
+    if not sure.any():  # a thing as thin as its band: the line in its middle
+        trimap[inside >= max(1.0, 0.7 * float(inside.max()))] = FOREGROUND
+    if see_through is not None:
+        trimap[see_through & (outside <= outward)] = UNKNOWN
+    return trimap
 
 
 def _reaches(image: np.ndarray, mask: np.ndarray, width: float) -> tuple[np.ndarray, ...]:
@@ -298,11 +316,3 @@ def _half_thickness(mask: np.ndarray, inside: np.ndarray) -> np.ndarray:
         thickness[within] = np.maximum(thickness[within], radius)
     back = cv2.resize(thickness, mask.shape[::-1], interpolation=cv2.INTER_LINEAR) / scale
     return np.maximum(back, inside)
-
-
-def _with_both(trimap: np.ndarray, inside: np.ndarray, outside: np.ndarray) -> np.ndarray:
-    """Return a trimap with some foreground and some background, taken from the middle of either where there is none."""
-    for level, distance in ((FOREGROUND, inside), (BACKGROUND, outside)):
-        if not (trimap == level).any():
-            trimap[distance >= max(1.0, 0.7 * float(distance.max()))] = level
-    return trimap
