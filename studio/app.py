@@ -14,6 +14,7 @@ import gradio as gr
 from fastapi import FastAPI
 
 from studio.access import PersonMiddleware
+from studio.canvas.cut_route import cut_routes
 from studio.failures import log
 from studio.media import media_routes
 from studio.opening import opening
@@ -102,6 +103,7 @@ def serve(studio: Studio, root_path: str | None = None) -> FastAPI:
     """Return the ASGI app: the page, the images, the static files, the API, and who is asking."""
     app = FastAPI(title=TITLE, docs_url=None, redoc_url=None, openapi_url=None)
     app.include_router(media_routes(studio))
+    app.include_router(cut_routes(studio))
     app.mount(PREFIX, api(studio))
     for name in ("canvas", "gallery"):
         folder = Path(str(resources.files(f"studio.{name}")))

@@ -1,9 +1,12 @@
-"""What the stage of the Segment tab shows just now, as its panels are told."""
+"""What a stage shows: which image it opens, and what the Segment tab's shows just now, as its panels are told."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+
+from studio.errors import NotFound
+from studio.studio import Studio
 
 # Which image is open and which object is selected only the page knows: this goes before the other values of an
 # event, in the place of a hidden textbox. What is chosen in the gallery stands on its element.
@@ -35,3 +38,21 @@ def place_of(text: str) -> Place:
         return Place(image, selected, name, tuple(map(str, ids)))
     except (ValueError, AttributeError, TypeError):
         return Place()
+
+
+def image_to_open(studio: Studio, image_id: str, project_id: str, person: str) -> str:
+    """Return the image asked for if it is in the open project, else the first one still to be done."""
+    store = studio.store
+    try:
+        image = studio.image_for(image_id, person)
+        if not project_id or image.project_id == project_id:
+            return image.id
+    except NotFound:
+        pass
+    if not project_id or not store.may_see(project_id, person):
+        return ""
+    for wanted in ({"status": "todo"}, {}):
+        found = store.images(project_id, limit=1, **wanted)
+        if found:
+            return found[0].id
+    return ""

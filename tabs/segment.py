@@ -13,7 +13,6 @@ from studio.adapters import Card
 from studio.app import Shared
 from studio.canvas.canvas import prompt_canvas
 from studio.canvas.server import canvas_function
-from studio.errors import NotFound
 from studio.studio import Studio
 from tabs._comparing import ComparePanel
 from tabs._concepts import ConceptPanel
@@ -21,6 +20,7 @@ from tabs._downloads import about_model, download_label, downloading
 from tabs._everything import EverythingPanel
 from tabs._gated import Access
 from tabs._propagating import PropagatePanel
+from tabs._stage import image_to_open
 from tabs._work import LONG, QUIET
 
 TITLE = "Segment"
@@ -147,7 +147,7 @@ def build(studio: Studio, shared: Shared) -> SegmentTab:
             # All of it each time: until the tab is first shown the canvas is not there, and Gradio keeps only
             # the last update of a component that is not. Classes may have changed on the other tabs, too.
             now = time.time_ns()
-            image = _image_to_open(studio, image_id, project_id, studio.person(request))
+            image = image_to_open(studio, image_id, project_id, studio.person(request))
             shown = gr.HTML(
                 image=f"{image}#{now}" if image else "",  # the mark opens an image again that was set before
                 model=card.id,
@@ -177,21 +177,3 @@ def _model_for(studio: Studio, chosen_id: str, project_id: str) -> Card:
     if card is None or (card.demo and not studio.is_sample(project_id)):
         return studio.default_model("segmenter", project_id)
     return card
-
-
-def _image_to_open(studio: Studio, image_id: str, project_id: str, person: str) -> str:
-    """Return the image asked for if it is in the open project, else the first one still to be done."""
-    store = studio.store
-    try:
-        image = studio.image_for(image_id, person)
-        if not project_id or image.project_id == project_id:
-            return image.id
-    except NotFound:
-        pass
-    if not project_id or not store.may_see(project_id, person):
-        return ""
-    for wanted in ({"status": "todo"}, {}):
-        found = store.images(project_id, limit=1, **wanted)
-        if found:
-            return found[0].id
-    return ""

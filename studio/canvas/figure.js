@@ -7,6 +7,7 @@ import { area, bounds, contains, decode, ends } from "./rle.js";
 /** Return the figure of a wire shape; kinds without a place in the picture give one with a null box. */
 export function figureOf(shape) {
   if (shape?.kind === "mask") return new MaskFigure(shape);
+  if (shape?.kind === "alpha" && shape.mask) return new MaskFigure(shape.mask); // where it is at least a half
   if (shape?.kind === "polygon") return new PolygonFigure(shape.rings);
   if (shape?.kind === "box") return new BoxFigure(shape.xyxy);
   if (shape?.kind === "keypoints") return new KeypointsFigure(shape.points);

@@ -149,6 +149,7 @@ export class Labelling extends Changes {
   reopen(id) {
     const object = this.stage.objects.get(id);
     if (!object || this.stage.locked.has(id)) return;
+    if (object.shape?.kind === "alpha") this.app.say("A click makes a mask of this alpha. Undo brings the alpha back.");
     object.before = toWire(object);
     this.stage.select(id, { open: true });
     this.app.announce(`Correcting ${object.class}. ${object.clicks.points.length} clicks so far.`);

@@ -82,7 +82,7 @@ export class ObjectPanel {
       const { id } = object, small = (name, label, onclick) => h("button", { type: "button", class: "ol-mini", tabIndex: -1, title: label,
         onclick: (e) => { e.stopPropagation(); onclick(); } }, icon(name));
       row = h("div", { class: "ol-row", role: "presentation", onpointerenter: () => stage.hover(id),
-        onclick: () => { stage.select(id); this.#reveal(id); }, ondblclick: () => { if (stage.objects.get(id)?.shape.kind === "mask") { app.do.tool("smart"); app.labelling.reopen(id); } } });
+        onclick: () => { stage.select(id); this.#reveal(id); }, ondblclick: () => app.do.reopen(id) });
       row.of = id;
       row.thumb = h("canvas", { class: "ol-thumb", width: THUMB * 2, height: THUMB * 2 });
       row.name = h("button", { type: "button", class: "ol-class", tabIndex: -1, title: "Change the class",
@@ -108,7 +108,8 @@ export class ObjectPanel {
     const hidden = stage.hidden.has(object.id) || stage.sifted.has(object.id), locked = stage.locked.has(object.id);
     row.style.setProperty("--c", colour);
     row.name.replaceChildren(h("i", { class: "ol-dot", style: { background: colour } }), h("span", {}, object.class));
-    row.note.replaceChildren(object.draft ? h("b", { class: "ol-badge" }, "draft") : "", h("span", {}, made));
+    row.note.replaceChildren(object.draft ? h("b", { class: "ol-badge" }, "draft") : "",
+      object.shape.kind === "alpha" ? h("b", { class: "ol-badge ol-matte" }, "alpha") : "", h("span", {}, made));
     row.classList.toggle("ol-hidden", hidden);
     row.classList.toggle("ol-locked", locked);
     row.eye.replaceChildren(icon(hidden ? "hidden" : "eye"));
@@ -169,7 +170,7 @@ export class ObjectPanel {
     if (!shown) return;
     this.klass.replaceChildren(h("i", { class: "ol-dot", style: { background: stage.colour(object.class) } }), h("span", {}, object.class));
     this.accept.hidden = !object.draft;
-    this.redo.hidden = object.shape.kind !== "mask" || stage.active === object.id;
+    this.redo.hidden = !["mask", "alpha"].includes(object.shape.kind) || stage.active === object.id;
     this.hide.replaceChildren(icon(stage.hidden.has(object.id) ? "hidden" : "eye"));
     this.lock.replaceChildren(icon(stage.locked.has(object.id) ? "lock" : "open"));
   }

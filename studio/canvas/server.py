@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
+from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from studio.annotations import (
@@ -22,12 +24,18 @@ from studio.project import Applied, ImageRecord, LabelClass
 from studio.studio import Studio
 
 Operation = Callable[[Studio, ImageRecord, str, Request], Answer]
+READS_REQUESTS = Path(__file__).parent  # whose modules read what the page sent
 
 
-def canvas_function(studio: Studio) -> Callable[[dict[str, Any]], Answer]:
-    """Return the function that the canvas calls with ``{op, seq, …}`` and that answers ``{ok, seq, …}``."""
-    operations = {name: partial(_on_image, studio, op) for name, op in _OPERATIONS.items()}
-    return answering("canvas", operations, more=partial(_offer, studio))
+def canvas_function(
+    studio: Studio, name: str = "canvas", more: Mapping[str, Operation] = MappingProxyType({})
+) -> Callable[[dict[str, Any]], Answer]:
+    """Return the function that the canvas calls with ``{op, seq, …}`` and that answers ``{ok, seq, …}``.
+
+    ``more`` are operations of a stage that does more than the labelling stage, by their names.
+    """
+    operations = {key: partial(_on_image, studio, op) for key, op in {**_OPERATIONS, **more}.items()}
+    return answering(name, operations, more=partial(_offer, studio))
 
 
 def _on_image(studio: Studio, op: Operation, request: Request) -> Answer:
@@ -43,7 +51,7 @@ def _on_image(studio: Studio, op: Operation, request: Request) -> Answer:
 
 def _offer(studio: Studio, request: Request, kind: str) -> Answer:
     """Return what the page needs to offer a download, where a model's files are what was missing."""
-    if kind not in ("NeedsDownload", "Unreachable"):
+    if kind not in ("NeedsDownload", "Unreachable") or not request.get("model"):
         return {}
     card = studio.registry.card(str(request["model"]))
     instead = studio.registry.instead_of(card)
@@ -61,11 +69,11 @@ def _offer(studio: Studio, request: Request, kind: str) -> Answer:
 
 
 def _from_request(error: BaseException) -> bool:
-    """Tell a malformed request from a bug: the former is raised while this module reads the request."""
+    """Tell a malformed request from a bug: the former is raised while the request is read, in a module here."""
     trace = error.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
-    return trace is not None and trace.tb_frame.f_code.co_filename == __file__
+    return trace is not None and Path(trace.tb_frame.f_code.co_filename).parent == READS_REQUESTS
 
 
 def _open(studio: Studio, image: ImageRecord, person: str, request: Request) -> Answer:
@@ -78,7 +86,7 @@ def _open(studio: Studio, image: ImageRecord, person: str, request: Request) -> 
             "previous": opened.previous,
             "next": opened.next,
         },
-        "annotations": [_wire(a) for a in opened.annotations],
+        "annotations": [annotation_wire(a) for a in opened.annotations],
         "classes": [_class(c) for c in opened.classes],
         "person": person,
     }
@@ -103,7 +111,7 @@ def _segment(studio: Studio, image: ImageRecord, person: str, request: Request) 
         revision=int(request.get("revision") or 0),
     )
     return {
-        "annotation": _wire(result.annotation),
+        "annotation": annotation_wire(result.annotation),
         "candidates": [{"shape": shape_to_json(c.mask), "score": float(c.score)} for c in result.candidates]
         if len(result.candidates) > 1
         else [],
@@ -115,22 +123,22 @@ def _segment(studio: Studio, image: ImageRecord, person: str, request: Request) 
 
 def _put(studio: Studio, image: ImageRecord, person: str, request: Request) -> Answer:
     annotations = [annotation_from_json(a) for a in request["annotations"]]
-    return _applied(label.put(studio, image, person, annotations, str(request.get("verb") or "put")))
+    return applied_wire(label.put(studio, image, person, annotations, str(request.get("verb") or "put")))
 
 
 def _delete(studio: Studio, image: ImageRecord, person: str, request: Request) -> Answer:
     ids = [(str(i["id"]), int(i.get("revision") or 0)) for i in request["ids"]]
-    return _applied(label.delete(studio, image, person, ids))
+    return applied_wire(label.delete(studio, image, person, ids))
 
 
 def _undo(studio: Studio, image: ImageRecord, person: str, request: Request) -> Answer:
     applied = studio.store.undo(image.id, person)
-    return {"done": False} if applied is None else {"done": True, **_applied(applied)}
+    return {"done": False} if applied is None else {"done": True, **applied_wire(applied)}
 
 
 def _redo(studio: Studio, image: ImageRecord, person: str, request: Request) -> Answer:
     applied = studio.store.redo(image.id, person)
-    return {"done": False} if applied is None else {"done": True, **_applied(applied)}
+    return {"done": False} if applied is None else {"done": True, **applied_wire(applied)}
 
 
 def _status(studio: Studio, image: ImageRecord, person: str, request: Request) -> Answer:
@@ -141,7 +149,7 @@ def _poll(studio: Studio, image: ImageRecord, person: str, request: Request) -> 
     version = int(request["version"])
     if image.version == version:
         return {"annotations": [], "deleted": [], "conflicts": [], "version": version}
-    return _applied(studio.store.changes_since(image.id, version))
+    return applied_wire(studio.store.changes_since(image.id, version))
 
 
 def _add_class(studio: Studio, image: ImageRecord, person: str, request: Request) -> Answer:
@@ -164,16 +172,18 @@ _OPERATIONS: dict[str, Operation] = {
 }
 
 
-def _applied(applied: Applied) -> Answer:
+def applied_wire(applied: Applied) -> Answer:
+    """Return what a change did, as it travels to the page."""
     return {
-        "annotations": [_wire(a) for a in applied.put],
+        "annotations": [annotation_wire(a) for a in applied.put],
         "deleted": list(applied.deleted),
         "conflicts": list(applied.conflicts),
         "version": applied.version,
     }
 
 
-def _wire(annotation: Annotation) -> Answer:
+def annotation_wire(annotation: Annotation) -> Answer:
+    """Return an annotation as it travels to the page."""
     data = annotation_to_json(annotation)
     if data["prompt"]:
         # The mask that corrections start from stays here: it would double what every click sends.

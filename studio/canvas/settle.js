@@ -25,6 +25,10 @@ export function settle(op, body, poll, version) {
       && near(now.prompt?.box, body.box);
     return same ? { ...base, annotation: now, candidates: [], timing: {} } : null;
   }
+  if (op === "refine") {
+    const now = found.get(body.annotation);
+    return now && now.revision > body.revision && now.shape?.kind === "alpha" ? { ...base, annotations: [now], deleted: [], conflicts: [] } : null;
+  }
   if (op === "delete") {
     const gone = new Set(poll.deleted ?? []);
     return body.ids.every((i) => gone.has(i.id))

@@ -134,6 +134,7 @@ export function clicksOf(prompt) {
 
 export function sameShape(a, b) {
   if (!a || !b || a.kind !== b.kind) return false;
+  if (a.kind === "alpha") return a.digest === b.digest && a.trimap === b.trimap;
   if (a.kind !== "mask") return JSON.stringify(a) === JSON.stringify(b);
   const p = a.counts, q = b.counts;
   if (p.length !== q.length || a.size[0] !== b.size[0] || a.size[1] !== b.size[1]) return false;

@@ -26,6 +26,11 @@ export function verbs(app) {
       if (!found) return false;
       labelling.setClass(found.name);
     },
+    reopen(id) {
+      if (!["mask", "alpha"].includes(stage.objects.get(id)?.shape?.kind)) return false;
+      stage.setTool("smart");
+      labelling.reopen(id);
+    },
     hide(id) {
       const object = chosen(id);
       if (!object) return false;

@@ -9,6 +9,7 @@ import gradio as gr
 from studio.gallery.classlist import answer_classes
 from studio.gallery.jobs import answer_jobs
 from studio.gallery.pages import answer_gallery
+from studio.operations.jobs import KIND
 from studio.scripts import version
 from studio.studio import Studio
 
@@ -44,8 +45,8 @@ def class_list(studio: Studio, *, elem_id: str = "classes") -> gr.HTML:
     )
 
 
-def job_list(studio: Studio, *, elem_id: str = "jobs") -> gr.HTML:
-    """Return the list of a project's jobs. Props as the gallery's; it asks anew by itself while a job runs.
+def job_list(studio: Studio, *, elem_id: str = "jobs", kind: str = KIND) -> gr.HTML:
+    """Return the list of a project's jobs of a kind. Props as the gallery's; it asks anew by itself while a job runs.
 
     Events: ``open`` {image} of an image that failed; ``ended`` {} when no job runs any more, or one was undone.
     """
@@ -53,7 +54,7 @@ def job_list(studio: Studio, *, elem_id: str = "jobs") -> gr.HTML:
         "jobs.js",
         ("open", "ended"),
         elem_id=elem_id,
-        server_functions=[answer_jobs(studio)],
+        server_functions=[answer_jobs(studio, kind)],
         project="",
         tick=0,
     )

@@ -17,11 +17,11 @@ REPORTED = 200  # failed images that a report names
 Act = Callable[[Studio, str, str], str]
 
 
-def answer_jobs(studio: Studio) -> Callable[[dict], Answer]:
-    """Return the server function of the list of jobs, called ``jobs``."""
+def answer_jobs(studio: Studio, kind: str = jobs.KIND) -> Callable[[dict], Answer]:
+    """Return the server function of the list of jobs of a kind, called ``jobs``."""
 
     def listed(project: str) -> Answer:
-        found = studio.store.jobs(project, kind=jobs.KIND, limit=LISTED)
+        found = studio.store.jobs(project, kind=kind, limit=LISTED)
         return {"jobs": [line(studio, job) for job in found]}
 
     def show(request: Request) -> Answer:

@@ -54,15 +54,19 @@ class Fetching:
             *self._access.look(gated.id if gated else "", request),
         )
 
-    def connect(self, inputs: Collection[Any], js: str) -> None:
+    def connect(self, inputs: Collection[Any], js: str, after: Sequence[Any] = ()) -> list[Any]:
+        """Wire the buttons. A download begins ``after`` other events, too; returns those that end one."""
         shown = [self._about, self._row, self._fetch, self._stop, self._work]
-        for begins in (self._fetch.click, self._access.given.then):
+        ended = [
             begins(self._download, set(inputs), shown, js=js, **LONG).then(
                 self._look_again, set(inputs), self._access.outputs, **QUIET
             )
+            for begins in (self._fetch.click, self._access.given.then, *(event.then for event in after))
+        ]
         self._stop.click(
             lambda running: running.stop() if running else None, self._work, None, queue=False, **QUIET
         )
+        return ended
 
     def _absent(self, cards: Sequence[Card]) -> list[Card]:
         return [c for c in {c.id: c for c in cards}.values() if self._studio.hub.state(c) == "absent"]

@@ -77,11 +77,20 @@ class Ahead:
 class Dataset:
     """Which images, the policy, a preview, a button that begins, and the list of jobs.
 
-    ``asked(values)`` gives the recipe; it is set by who puts the tab together.
+    ``asked(values)`` gives the recipe; it is set by who puts the tab together. ``verbs`` is the module of operations
+    that works on such recipes: its KIND, check, ready, preview and begin are like those of ``studio.operations.jobs``.
     """
 
-    def __init__(self, studio: Studio, place: Place) -> None:
-        self._studio = studio
+    def __init__(
+        self,
+        studio: Studio,
+        place: Place,
+        *,
+        verbs: Any = jobs,
+        policies: Sequence[tuple[str, str]] = POLICIES,
+        same: float = SAME_FOUND,
+    ) -> None:
+        self._studio, self._verbs = studio, verbs
         self.asked: Callable[[Mapping[Any, Any]], Recipe] = lambda values: Recipe(())
         self.here: Any = None
         with gr.Row():
@@ -93,11 +102,11 @@ class Dataset:
         self._count = gr.HTML("", padding=False, elem_id=place.id("count"))
         with gr.Row():
             self._policy = gr.Dropdown(
-                POLICIES, value="merge", label="Where there are labels already", scale=2, min_width=230,
+                list(policies), value="merge", label="Where there are labels already", scale=2, min_width=230,
                 elem_id=place.id("policy"),
             )  # fmt: skip
             self._same = gr.Slider(
-                0.5, 1, SAME_FOUND, step=0.05, label="There already from IoU",
+                0.5, 1, same, step=0.05, label="There already from IoU",
                 min_width=230,
             )  # fmt: skip
         self._warning = gr.HTML("", padding=False, visible=False)
@@ -118,7 +127,7 @@ class Dataset:
         )  # fmt: skip
         gr.Markdown("#### Jobs")
         self._jobs_id = place.id("jobs")
-        self.jobs = job_list(studio, elem_id=self._jobs_id)
+        self.jobs = job_list(studio, elem_id=self._jobs_id, kind=verbs.KIND)
         self._work = gr.State(None)
         self.inputs = [self._which, self._text, self._class, self._policy, self._same]
 
@@ -216,8 +225,8 @@ class Dataset:
         try:
             _, ids = self._wanted(values, request)
             recipe = self._recipe(values)
-            jobs.check(self._studio, recipe)
-            jobs.ready(self._studio, recipe)
+            self._verbs.check(self._studio, recipe)
+            self._verbs.ready(self._studio, recipe)
             grown = Ahead(len(ids))
             work = self._looking_ahead(recipe, ids, grown, self._studio.person(request))
         except Exception as error:
@@ -238,7 +247,7 @@ class Dataset:
             wanted = self._evenly(ids)
             progress(0, len(wanted), "")
             began = time.monotonic()
-            for done in jobs.preview(self._studio, person, recipe, wanted):
+            for done in self._verbs.preview(self._studio, person, recipe, wanted):
                 grown.seen.append(done)
                 grown.times.append(time.monotonic() - began)
                 began = time.monotonic()
@@ -260,7 +269,7 @@ class Dataset:
         try:
             project, ids = self._wanted(values, request)
             recipe = self._recipe(values)
-            jobs.begin(self._studio, self._studio.person(request), project, recipe, ids)
+            self._verbs.begin(self._studio, self._studio.person(request), project, recipe, ids)
         except Exception as error:
             return block(trouble(sentence(error))), gr.skip(), gr.skip()
         return block(""), block(""), ticked()

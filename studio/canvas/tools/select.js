@@ -43,7 +43,7 @@ export class Select {
 
   double(p) {
     const { stage, labelling } = this.app, id = stage.selected ?? stage.at(p.x, p.y)[0];
-    if (id && stage.objects.get(id)?.shape.kind === "mask") { stage.setTool("smart"); labelling.reopen(id); }
+    if (id && ["mask", "alpha"].includes(stage.objects.get(id)?.shape.kind)) { stage.setTool("smart"); labelling.reopen(id); }
   }
 
   cancel() { this.edit.cancel(); }
