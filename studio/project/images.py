@@ -28,6 +28,7 @@ from studio.project.schema import hidden as out_of_view
 from studio.project.steps import new_id, note
 
 MOST_AT_ONCE = 2**31 - 1
+_AT_ONCE = 500
 
 _BY_ID = select(images).where(images.c.id == bindparam("id"))
 _BY_ID_LOCKED = _BY_ID.with_for_update()
@@ -88,6 +89,16 @@ class ImageStore:
         """Return an image. Raises NotFound."""
         with self._db.read() as c:
             return as_record(find_image(c, image_id))
+
+    def images_by_id(self, image_ids: Sequence[str]) -> dict[str, ImageRecord]:
+        """Return those of some images that are there, by their ids."""
+        ids = [asked_id(each) for each in image_ids]
+        found: dict[str, ImageRecord] = {}
+        with self._db.read() as c:
+            for start in range(0, len(ids), _AT_ONCE):
+                wanted = select(images).where(images.c.id.in_(ids[start : start + _AT_ONCE]))
+                found.update((row.id, as_record(row)) for row in c.execute(wanted))
+        return found
 
     def image_by_name(self, project_id: str, name: str) -> ImageRecord | None:
         """Return the image of that name, tidied as when it was added; None where there is none."""

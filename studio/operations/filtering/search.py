@@ -1,9 +1,10 @@
 """All images of a collection ranked by what is looked for: every score at once, so that a threshold can be dragged.
 
-What several terms make together. Let s be the cosine of an image with a term, m and d the mean and the standard
-deviation of that term's cosines over the collection: different phrases lie on different levels, and only so can they
-be compared. Then p = σ(1.702 (s − m) / d), about the share of the collection that the image is above (σ is the
-logistic function; 1.702 makes it follow the normal distribution). With weights w:
+What several terms make together. Let s be the cosines of the images with a term; for one to exclude, what is left of
+them after least squares on the wanted terms' cosines, so that "lions" without "zoo" does not lose lions because a zoo
+has some. Let m and d be their mean and standard deviation over the collection: different phrases lie on different
+levels, and only so can they be compared. Then p = σ(1.702 (s − m) / d), about the share of the collection that the
+image is above (σ is the logistic function; 1.702 makes it follow the normal distribution). With weights w:
 
     all:      P = Π pᵢ^(wᵢ / W),            W the sum of the weights of what is wanted
     any:      P = 1 − Π (1 − pᵢ)^(wᵢ / w₁),  w₁ the largest of them
@@ -24,12 +25,14 @@ from typing import Literal
 
 import numpy as np
 
-from studio.operations.filtering.collection import Collection, asked
+from studio.operations.filtering.collection import Collection, asked, see
 from studio.operations.filtering.query import Query, check, vectors
 from studio.studio import Studio
 
 BINS = 64
-HEAD = 1000  # images at the top that are put in order by float64
+HEAD = 1000  # images at the top that are put in order by float64, and
+MOST_NEAR = 50_000  # so many more where float32 cannot tell them from these
+BLOCK = 8192
 NEAR = 2e-6  # by how much a product of float32 vectors of length 1 is off at most, with some room
 _LOGISTIC = 1.702
 
@@ -95,9 +98,11 @@ def rank(
     query is gone, NotAllowed, and NeedsDownload where the model is not here.
     """
     check(query)
+    see(studio, project_id, person)
     started = time.perf_counter()
+    terms = vectors(studio, project_id, model_id, query)  # first: it may give an image its vector
     found = asked(studio, person, project_id, model_id, with_hidden=with_hidden)
-    return ranked(found, query, vectors(studio, project_id, model_id, query), started)
+    return ranked(found, query, terms, started)
 
 
 def ranked(found: Collection, query: Query, terms: np.ndarray, started: float | None = None) -> Ranking:
@@ -109,32 +114,58 @@ def ranked(found: Collection, query: Query, terms: np.ndarray, started: float | 
     if single:
         scores = np.ascontiguousarray(products[:, 0])
         head = _candidates(scores)
-        exact = found.vectors_at(head).astype(np.float64) @ terms[0]
+        exact = _exact(found, head, terms)[:, 0]
     else:
-        moments = [
-            (float(each.mean(dtype=np.float64)), float(each.std(dtype=np.float64))) for each in products.T
-        ]
-        scores = combined(products, moments, query).astype(np.float32)
+        levels = levels_of(products, query)
+        scores = combined(products, levels, query).astype(np.float32)
         head = _candidates(scores)
-        exact = combined(found.vectors_at(head).astype(np.float64) @ terms.T, moments, query)
+        exact = combined(_exact(found, head, terms), levels, query)
     scores[head] = exact
     keys = -scores
     keys[head] = -np.inf  # they come first, in an order of their own
     order = np.argsort(keys).astype(np.uint32)
     order[: len(head)] = head[np.lexsort((head, -exact))]
     low, high = (float(scores[order[-1]]), float(scores[order[0]])) if len(order) else (0.0, 0.0)
-    counts = np.histogram(scores, BINS, (low, high if high > low else low + 1e-6))[0]
+    counts = np.histogram(scores.astype(np.float64), BINS, (low, max(high, low + 1e-6)))[0]
     scale = "cosine" if single else "combined"
     return Ranking(found, query, scores, order, scale, counts, low, high, time.perf_counter() - started)
 
 
-def combined(products: np.ndarray, moments: Sequence[tuple[float, float]], query: Query) -> np.ndarray:
+@dataclass(frozen=True, eq=False)
+class Levels:
+    """On which level each of a query's k terms lies over a collection: what its cosines are taken together with, as the
+    columns of a matrix (k, k), and mean and standard deviation of what that makes.
+    """
+
+    mixing: np.ndarray
+    mean: np.ndarray
+    spread: np.ndarray
+
+
+def levels_of(products: np.ndarray, query: Query) -> Levels:
+    """Return the levels of a query's terms by their cosines with all images, (n, k)."""
+    mean = products.mean(0, dtype=np.float64)
+    off = products - mean
+    covariance = off.T @ off / max(1, len(off))
+    mixing = np.eye(len(mean))
+    wanted = [i for i, term in enumerate(query.terms) if not term.exclude]
+    unwanted = [i for i, term in enumerate(query.terms) if term.exclude]
+    if wanted and unwanted:
+        among = covariance[np.ix_(wanted, wanted)]
+        firm = among + 1e-6 * max(np.trace(among), 1e-12) * np.eye(len(wanted))
+        mixing[np.ix_(wanted, unwanted)] = -np.linalg.solve(firm, covariance[np.ix_(wanted, unwanted)])
+    spread = np.sqrt(np.maximum(np.diag(mixing.T @ covariance @ mixing), 0))
+    # Where hardly anything is left, such as of what is wanted as well, that is no sign of anything.
+    return Levels(mixing, mean @ mixing, np.maximum(spread, 1e-2 * np.sqrt(np.diag(covariance)) + 1e-9))
+
+
+def combined(products: np.ndarray, levels: Levels, query: Query) -> np.ndarray:
     """Return what the cosines (n, k) of a query's terms make together, (n,), as the module says."""
     wanted, unwanted = np.zeros(len(products)), np.zeros(len(products))
     weights = [term.weight for term in query.wanted] or [1.0]
     whole, largest = sum(weights), max(weights)
-    for column, (mean, spread), term in zip(products.T, moments, query.terms, strict=True):
-        strength = _LOGISTIC * (column.astype(np.float64) - mean) / max(spread, 1e-9)
+    strengths = _LOGISTIC * (products.astype(np.float64) @ levels.mixing - levels.mean) / levels.spread
+    for strength, term in zip(strengths.T, query.terms, strict=True):
         if term.exclude:
             unwanted += term.weight * _log_logistic(-strength)
         elif query.how == "any":
@@ -155,6 +186,11 @@ def _candidates(scores: np.ndarray) -> np.ndarray:
     if len(scores) <= HEAD:
         return np.arange(len(scores))
     least = np.partition(scores, len(scores) - HEAD)[len(scores) - HEAD]
-    # The last of the head may be the wrong one among near equals; those are all taken in, up to another head.
     near = np.flatnonzero(scores >= least - NEAR)
-    return near if len(near) <= 2 * HEAD else np.argpartition(-scores, 2 * HEAD)[: 2 * HEAD]
+    return near if len(near) <= MOST_NEAR else np.argpartition(-scores, MOST_NEAR)[:MOST_NEAR]
+
+
+def _exact(found: Collection, places: np.ndarray, terms: np.ndarray) -> np.ndarray:
+    """Return the products of some images with a query's terms in float64, (n, k)."""
+    parts = [places[start : start + BLOCK] for start in range(0, len(places), BLOCK)]
+    return np.concatenate([found.vectors_at(part).astype(np.float64) @ terms.T for part in parts])
