@@ -27,7 +27,7 @@ COLOURS = {
 class ColourEmbedder:
     """Places a picture by its mean colour, and a sentence by the colours it names; counts what it is asked."""
 
-    scale = 30.0
+    scale = 3.0
 
     def __init__(self, seconds: float = 0.0) -> None:
         self.seconds, self.seen = seconds, 0

@@ -52,20 +52,16 @@ def test_all_wants_every_one_and_weights_pull(studio, project):
 
 
 def test_the_formula_is_what_the_module_says():
-    rng = np.random.default_rng(0)
-    products = rng.normal(0.2, 0.05, (500, 3))
-    products[:, 2] += 0.8 * products[:, 0] - 0.3 * products[:, 1]
-    a, b = products[:, 0], products[:, 1]
-    wanted = np.stack([np.ones(500), a, b], 1)
-    c = products[:, 2] - wanted @ np.linalg.lstsq(wanted, products[:, 2], rcond=None)[0]
-    p, q, r = (1 / (1 + np.exp(-1.702 * (s - s.mean()) / s.std())) for s in (a, b, c))
+    products = np.random.default_rng(0).normal(0.2, 0.05, (500, 3))
+    p, q, r = (1 / (1 + np.exp(-1.702 * (s - s.mean()) / s.std())) for s in products.T)
     terms = (Term("a", weight=2.0), Term("b", weight=1.0), Term("c", weight=0.5, exclude=True))
-    for query_, true in (
-        (Query(terms), p ** (2 / 3) * q ** (1 / 3) * (1 - r) ** 0.5),
-        (Query(terms, "any"), (1 - (1 - p) * (1 - q) ** 0.5) * (1 - r) ** 0.5),
-    ):
-        levels = search.levels_of(products, query_)
-        assert np.allclose(search.combined(products, levels, query_), true, atol=1e-4)
+    for how, wanted in (("all", p ** (2 / 3) * q ** (1 / 3)), ("any", 1 - (1 - p) * (1 - q) ** 0.5)):
+        odds = wanted / (1 - wanted)
+        true = wanted * (odds / (odds + r / (1 - r))) ** 0.5
+        assert np.allclose(search.combined(products, search.levels_of(products), Query(terms, how)), true)
+    nothing = Query((Term("a", exclude=True), Term("b", weight=2.0, exclude=True)))
+    levels = search.levels_of(products[:, :2])
+    assert np.allclose(search.combined(products[:, :2], levels, nothing), (1 - p) * (1 - q) ** 2)
 
 
 def test_what_is_wanted_and_excluded_at_once_is_as_if_it_were_not_excluded(studio, embedded):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import subprocess
 import sys
-import textwrap
 import time
 from pathlib import Path
 
@@ -121,24 +120,29 @@ file, start = Vectors(Path(sys.argv[1])).of("m", "1"), int(sys.argv[2])
 made = units(2000)
 for i in range(start, start + 400, 4):
     file.append(digests(4, i), made[i : i + 4])
-    print(i, flush=True)
+    with open(sys.argv[3], "a") as told:
+        print(i, file=told)
 """
 
 
 def test_processes_that_write_at_once_and_are_killed_leave_whole_rows(tmp_path):
-    def begin(start: int) -> subprocess.Popen:
-        arguments = [sys.executable, "-c", textwrap.dedent(WRITER), str(tmp_path), str(start)]
-        return subprocess.Popen(arguments, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-
-    first, second = begin(0), begin(200)
-    assert first.stdout.readline() and second.stdout.readline()
-    time.sleep(0.3)
-    first.kill()
-    told = second.communicate(timeout=60)[0].split()
-    first_told = first.communicate()[0].split()
-    file, made = Vectors(tmp_path).of("m", "1"), units(2000)
-    assert file.damaged() == [] and told[-1] == "596"
-    wanted = [*range(200, 600), *range(int(first_told[-1]) + 4 if first_told else 0)]
+    tellers = [tmp_path / "first", tmp_path / "second"]
+    children = [
+        subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(tmp_path / "vectors"), str(start), str(teller)], cwd=ROOT
+        )
+        for start, teller in zip((0, 200), tellers, strict=True)
+    ]
+    deadline = time.monotonic() + 60
+    while not all(teller.exists() for teller in tellers) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    time.sleep(0.1)
+    children[0].kill()
+    assert children[0].wait(30) and children[1].wait(60) == 0
+    told = [int(line) for teller in tellers for line in teller.read_text().split()]
+    file, made = Vectors(tmp_path / "vectors").of("m", "1"), units(2000)
+    assert file.damaged() == [] and told[-1] == 596
+    wanted = [i + j for i in told for j in range(4)]
     rows = file.rows([digests(1, i)[0] for i in wanted])
     assert (rows >= 0).all(), "what was told to be kept is there"
     assert np.array_equal(file.matrix()[rows], made[wanted])

@@ -1,17 +1,19 @@
 """All images of a collection ranked by what is looked for: every score at once, so that a threshold can be dragged.
 
-What several terms make together. Let s be the cosines of the images with a term; for one to exclude, what is left of
-them after least squares on the wanted terms' cosines, so that "lions" without "zoo" does not lose lions because a zoo
-has some. Let m and d be their mean and standard deviation over the collection: different phrases lie on different
-levels, and only so can they be compared. Then p = σ(1.702 (s − m) / d), about the share of the collection that the
-image is above (σ is the logistic function; 1.702 makes it follow the normal distribution). With weights w:
+What several terms make together. Let s be the cosine of an image with a term, m and d the mean and the standard
+deviation of that term's cosines over the collection: different phrases lie on different levels, and only so can they
+be compared. Then p = σ(1.702 (s − m) / d), about the share of the collection that the image is above (σ is the
+logistic function; 1.702 makes it follow the normal distribution). With weights w:
 
-    all:      P = Π pᵢ^(wᵢ / W),            W the sum of the weights of what is wanted
-    any:      P = 1 − Π (1 − pᵢ)^(wᵢ / w₁),  w₁ the largest of them
-    exclude:  P · Π (1 − pⱼ)^wⱼ              over what is not wanted
+    all:      P = Π pᵢ^(wᵢ / W),             W the sum of the weights of what is wanted
+    any:      P = 1 − Π (1 − pᵢ)^(wᵢ / w₁),   w₁ the largest of them
+    exclude:  P · Π (o / (o + oⱼ))^wⱼ,        o = P / (1 − P), oⱼ = pⱼ / (1 − pⱼ)
+    exclude, where nothing is wanted:  Π (1 − pⱼ)^wⱼ
 
-that is, and, or and not as for independent events, weighted in the exponent as in a logarithmic opinion pool (Genest
-and Zidek, Combining Probability Distributions, 1986). One wanted term alone is scored by its cosine.
+The first two are and and or of independent events, weighted in the exponent as in a logarithmic opinion pool (Genest
+and Zidek, Combining Probability Distributions, 1986). The third is the chance that of what is wanted and what is not
+the image is the former (Bradley and Terry, 1952): "lions" without "zoo" keeps lions that a zoo has some likeness to,
+and loses those that are more zoo than lion. One wanted term alone is scored by its cosine.
 """
 
 from __future__ import annotations
@@ -19,7 +21,6 @@ from __future__ import annotations
 import json
 import struct
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -116,7 +117,7 @@ def ranked(found: Collection, query: Query, terms: np.ndarray, started: float | 
         head = _candidates(scores)
         exact = _exact(found, head, terms)[:, 0]
     else:
-        levels = levels_of(products, query)
+        levels = levels_of(products)
         scores = combined(products, levels, query).astype(np.float32)
         head = _candidates(scores)
         exact = combined(_exact(found, head, terms), levels, query)
@@ -131,50 +132,39 @@ def ranked(found: Collection, query: Query, terms: np.ndarray, started: float | 
     return Ranking(found, query, scores, order, scale, counts, low, high, time.perf_counter() - started)
 
 
-@dataclass(frozen=True, eq=False)
-class Levels:
-    """On which level each of a query's k terms lies over a collection: what its cosines are taken together with, as the
-    columns of a matrix (k, k), and mean and standard deviation of what that makes.
-    """
-
-    mixing: np.ndarray
-    mean: np.ndarray
-    spread: np.ndarray
-
-
-def levels_of(products: np.ndarray, query: Query) -> Levels:
-    """Return the levels of a query's terms by their cosines with all images, (n, k)."""
+def levels_of(products: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return mean and standard deviation of each term's cosines with all images, (k,) each of (n, k)."""
     mean = products.mean(0, dtype=np.float64)
-    off = products - mean
-    covariance = off.T @ off / max(1, len(off))
-    mixing = np.eye(len(mean))
-    wanted = [i for i, term in enumerate(query.terms) if not term.exclude]
-    unwanted = [i for i, term in enumerate(query.terms) if term.exclude]
-    if wanted and unwanted:
-        among = covariance[np.ix_(wanted, wanted)]
-        firm = among + 1e-6 * max(np.trace(among), 1e-12) * np.eye(len(wanted))
-        mixing[np.ix_(wanted, unwanted)] = -np.linalg.solve(firm, covariance[np.ix_(wanted, unwanted)])
-    spread = np.sqrt(np.maximum(np.diag(mixing.T @ covariance @ mixing), 0))
-    # Where hardly anything is left, such as of what is wanted as well, that is no sign of anything.
-    return Levels(mixing, mean @ mixing, np.maximum(spread, 1e-2 * np.sqrt(np.diag(covariance)) + 1e-9))
+    spread = products.std(0, dtype=np.float64)
+    return mean, np.maximum(spread, 1e-9)
 
 
-def combined(products: np.ndarray, levels: Levels, query: Query) -> np.ndarray:
+def combined(products: np.ndarray, levels: tuple[np.ndarray, np.ndarray], query: Query) -> np.ndarray:
     """Return what the cosines (n, k) of a query's terms make together, (n,), as the module says."""
-    wanted, unwanted = np.zeros(len(products)), np.zeros(len(products))
-    weights = [term.weight for term in query.wanted] or [1.0]
-    whole, largest = sum(weights), max(weights)
-    strengths = _LOGISTIC * (products.astype(np.float64) @ levels.mixing - levels.mean) / levels.spread
-    for strength, term in zip(strengths.T, query.terms, strict=True):
+    mean, spread = levels
+    strengths = (_LOGISTIC * (products.astype(np.float64) - mean) / spread).T
+    pairs = list(zip(strengths, query.terms, strict=True))
+    weights = [term.weight for term in query.wanted]
+    if not weights:
+        return np.exp(sum(term.weight * _log_logistic(-strength) for strength, term in pairs))
+    if query.how == "any":
+        shares = [(term.weight / max(weights), strength) for strength, term in pairs if not term.exclude]
+        neither = sum(share * _log_logistic(-strength) for share, strength in shares)
+        whole = _log_of_rest(neither)
+    else:
+        shares = [(term.weight / sum(weights), strength) for strength, term in pairs if not term.exclude]
+        whole = sum(share * _log_logistic(strength) for share, strength in shares)
+        neither = _log_of_rest(whole)
+    odds = whole - neither
+    for strength, term in pairs:
         if term.exclude:
-            unwanted += term.weight * _log_logistic(-strength)
-        elif query.how == "any":
-            wanted += term.weight / largest * _log_logistic(-strength)
-        else:
-            wanted += term.weight / whole * _log_logistic(strength)
-    if query.how == "any" and query.wanted:
-        return -np.expm1(wanted) * np.exp(unwanted)
-    return np.exp(wanted + unwanted)
+            whole = whole + term.weight * _log_logistic(odds - strength)
+    return np.exp(whole)
+
+
+def _log_of_rest(logarithms: np.ndarray) -> np.ndarray:
+    """Return log(1 − p) of log p."""
+    return np.log(np.maximum(-np.expm1(logarithms), 1e-300))
 
 
 def _log_logistic(values: np.ndarray) -> np.ndarray:
