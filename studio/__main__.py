@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 
 from studio.access import LOCAL
+from studio.commands.ask import answers, ask
 from studio.commands.jobs import app as jobs
 from studio.commands.opening import known_project, project_of, said, studio_of
 from studio.commands.predict import predict
@@ -219,6 +220,8 @@ def export(
 
 
 app.command("predict")(predict)
+app.command("ask")(ask)
+app.command("answers")(answers)
 app.add_typer(jobs, name="jobs")
 
 

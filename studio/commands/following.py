@@ -76,6 +76,10 @@ def show(report: Report) -> None:
     typer.echo(f"{report.job.title}, {report.job.state}: {report.sentence()}")
     if report.job.problem and report.job.state != "done":
         typer.echo(f"  {report.job.problem}", err=True)
+    if report.answers:
+        commonest = ", ".join(f"{text[:60]} ({count:,})" for text, count in report.answers)
+        more = f" … {report.different:,} different" if report.different > len(report.answers) else ""
+        typer.echo(f"  {commonest}{more}")
     for name, problem in report.failed:
         typer.echo(f"  {name}: {problem}", err=True)
 

@@ -14,7 +14,6 @@ from studio.commands.opening import known_project, said, studio_of
 from studio.errors import BadInput, unknown
 
 if TYPE_CHECKING:
-    from studio.operations.predict import Recipe
     from studio.studio import Studio
 
 
@@ -101,7 +100,7 @@ def predict(
         )
         check(studio, recipe)
         if download:
-            _fetch(studio, recipe)
+            fetch(studio, (*recipe.models, recipe.segmenter, recipe.pose))
         wanted = jobs.images_of(studio, target.id, images)
         job = jobs.begin(studio, LOCAL, target.id, recipe, wanted, title=title, cluster=cluster)
         follow(context, studio, job.id)
@@ -176,8 +175,9 @@ def _one_of(kind: str, name: str, known: Sequence[str]) -> Any:
     return name
 
 
-def _fetch(studio: Studio, recipe: Recipe) -> None:
-    for model_id in filter(None, (*recipe.models, recipe.segmenter, recipe.pose)):
+def fetch(studio: Studio, models: Sequence[str]) -> None:
+    """Download those of some models that are not here yet; "" is none."""
+    for model_id in filter(None, models):
         card = studio.registry.card(model_id)
         if studio.hub.state(card) == "absent":
             typer.echo(f"Fetching {card.title} (licence: {card.licence}) …", err=True)

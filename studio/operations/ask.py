@@ -1,25 +1,24 @@
-"""Questions about images in words: the answer as it is written, what it points at, and what becomes of it."""
+"""Questions about images in words: the answer as it is written, and what of it goes into a tag or a column."""
 
 from __future__ import annotations
 
 import re
 import time
-import unicodedata
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal, get_args
 
 import numpy as np
 
 from studio import images
-from studio.adapters import Card, Detection, Place, Reading
-from studio.annotations import Annotation, Box, Keypoints, Label, Polygon, Prompt, Shape
+from studio.adapters import Card, Place, Reading
+from studio.annotations import Annotation, Box, Label, Mask, Prompt
 from studio.errors import BadInput, unknown
 from studio.failures import log
 from studio.gate import Turn
-from studio.operations.merging import SAME_FOUND, merge
+from studio.operations.ask_text import LONGEST_NAME, choices_of, chosen, normalised, one_line
 from studio.operations.predict import Recipe, options_of
-from studio.project import Applied, Change, ImageRecord
+from studio.project import Change, ImageRecord
 from studio.studio import Studio
 
 Into = Literal["tag", "column"]
@@ -28,14 +27,7 @@ VERB = "answer"
 ANSWER = "{answer}"
 LONGEST_QUESTION = 4000
 LONGEST_ANSWER = 20_000  # characters; a network that repeats itself stops there
-LONGEST_NAME = 100
 MOST_TAGS, MOST_TAGS_EVER = 20, 200  # different ones of a job
-MOST_CHOICES = 100
-NAMELESS = "answer"  # the class of a place that has no words of its own
-DOT = 0.015  # a point is shown as a box of so many of the image's longer side around it
-_EDGES = " \t\n.,;:!?\"'“”‘’„«»()[]{}*_`"
-_ARTICLE = re.compile(r"^(?:an?|the)\s+", re.IGNORECASE)
-_NOT = re.compile(r"\b(?:not|no|none|never|neither|nor|without|cannot)\b|n['’]t\b")
 
 
 @dataclass(frozen=True)
@@ -68,10 +60,10 @@ class Query:
         try:
             return cls(
                 model=str(data["model"]),
-                question=_one_line(str(data.get("question") or "")),
+                question=one_line(str(data.get("question") or "")),
                 options=dict(data.get("options") or {}),
                 into=_one_of("place for answers", data.get("into", "column"), get_args(Into)),
-                template=_one_line(str(data.get("template") or ANSWER)),
+                template=one_line(str(data.get("template") or ANSWER)),
                 choices=choices_of(data.get("choices") or ()),
                 most=int(data.get("most", MOST_TAGS)),
                 column=str(data.get("column") or ""),
@@ -93,7 +85,10 @@ class Said:
 
 @dataclass(frozen=True)
 class Answer:
-    """What a model said of an image, or of a region of it; places are in the image's own pixels."""
+    """What a model said of an image, or of a region of it; places are in the image's own pixels.
+
+    ``masks`` are those that ``segmenter`` made of places, by their number among what the answer points at.
+    """
 
     image: ImageRecord
     query: Query
@@ -101,19 +96,8 @@ class Answer:
     region: Box | None = None
     seconds: float = 0.0
     whole: bool = True  # False where somebody stopped it
-
-
-def choices_of(given: str | Sequence[str]) -> tuple[str, ...]:
-    """Return the answers that count, of a list or of a text with commas between them. Raises BadInput."""
-    parts = re.split(r"[,;\n]", given) if isinstance(given, str) else given
-    found: dict[str, str] = {}
-    for part in parts:
-        choice = " ".join(str(part).split())
-        if choice:
-            found.setdefault(normalised(choice), choice)
-    if len(found) > MOST_CHOICES:
-        raise BadInput(f"At most {MOST_CHOICES} answers can be named; these are {len(found)}.")
-    return tuple(found.values())
+    masks: Mapping[int, Mask] = field(default_factory=dict)
+    segmenter: str = ""
 
 
 def check(studio: Studio, query: Query) -> Card:
@@ -242,72 +226,6 @@ def _moved(place: Place, x: float, y: float) -> Place:
     return replace(place, box=box, points=points, outline=outline)
 
 
-# ---- what an answer points at ----------------------------------------------------------------------
-
-
-def shapes(answer: Answer) -> list[tuple[str, Shape]]:
-    """Return what an answer points at, each with a name from its words: boxes, outlines, and single points."""
-    found: list[tuple[str, Shape]] = []
-    for place in answer.said.reading.places:
-        name = name_of(place.phrase)
-        if place.box is not None:
-            found.append((name, place.box))
-        if len(place.outline) >= 3:
-            found.append((name, Polygon((place.outline,))))
-        found += [(name, Keypoints(((x, y, 2),))) for x, y in place.points]
-    return found
-
-
-def drawn(answer: Answer) -> list[Detection]:
-    """Return what an answer points at as it is drawn on the picture, in the order of ``shapes``."""
-    image, found = answer.image, []
-    reach = max(4.0, DOT * max(image.width, image.height))
-    for name, shape in shapes(answer):
-        if isinstance(shape, Keypoints):
-            x, y, _ = shape.points[0]
-            around = Box(x - reach, y - reach, x + reach, y + reach).clipped(image.width, image.height)
-            found.append(Detection(name, 1.0, around, keypoints=shape, keypoint_scores=(1.0,)))
-        else:
-            found.append(Detection(name, 1.0, shape if isinstance(shape, Box) else shape.box))
-    return found
-
-
-def keep(
-    studio: Studio, person: str, answer: Answer, chosen: Iterable[int], class_name: str = ""
-) -> Applied | None:
-    """Save what an answer points at, of these numbers, as drafts; each is of the class given, or else of its words.
-
-    What is there already is not saved twice; None where nothing is left. One undo takes all of it back.
-    """
-    numbers, named = set(chosen), name_of(class_name) if class_name.strip() else ""
-    made = _drafts(studio, answer.query)
-    incoming = [
-        Annotation(named or name, shape, **made)
-        for n, (name, shape) in enumerate(shapes(answer))
-        if n in numbers
-    ]
-    image = studio.store.image(answer.image.id)
-    changes = merge(image, studio.store.annotations(image.id), incoming, "merge", SAME_FOUND).changes()
-    return studio.store.apply(image.id, person, changes, verb=VERB) if changes else None
-
-
-def name_of(phrase: str) -> str:
-    """Return a class name of a phrase: without its article and what stands around it, and no longer than one may be."""
-    words = _ARTICLE.sub("", _one_line(phrase).strip(_EDGES))
-    return words[:LONGEST_NAME].strip() or NAMELESS
-
-
-def _drafts(studio: Studio, query: Query) -> dict[str, Any]:
-    card = studio.registry.card(query.model)
-    return dict(
-        source="model",
-        draft=True,
-        model=card.id,
-        model_version=card.version,
-        prompt=Prompt(text=query.question or None),
-    )
-
-
 # ---- what goes into a tag or a column --------------------------------------------------------------
 
 
@@ -320,43 +238,15 @@ def value_of(query: Query, said: Said) -> str:
         text = chosen(text, query.choices)
     if query.into == "column":
         return text
-    tag = _one_line(query.template.replace(ANSWER, text if query.choices else normalised(text)))
+    if not normalised(text):
+        raise BadInput(f"The answer “{text[:20]}” has no words for a tag.")
+    tag = one_line(query.template.replace(ANSWER, text if query.choices else normalised(text)))
     if len(tag) > LONGEST_NAME:
         raise BadInput(
             f"The answer is too long for a tag, which has at most {LONGEST_NAME} characters: “{text[:60]}…”. "
             "Write answers into a column, or name those that count."
         )
-    if not normalised(text):
-        raise BadInput(f"The answer “{text[:20]}” has no words for a tag.")
     return tag
-
-
-def normalised(text: str) -> str:
-    """Return an answer so that those that mean the same are the same: “Yes.” is “yes”."""
-    return _one_line(text).strip(_EDGES).lower()
-
-
-def chosen(text: str, choices: Sequence[str]) -> str:
-    """Return which of some choices an answer is: “Yes, it is.” is “yes”. Raises BadInput where that is not clear.
-
-    Where a choice stands further back, it counts if it is the only one and nothing is denied.
-    """
-    said = normalised(text)
-    bare = _ARTICLE.sub("", said)
-    known = sorted(((normalised(c), c) for c in choices), key=lambda pair: -len(pair[0]))
-    for form, choice in known:
-        if form in (said, bare) or re.match(rf"{re.escape(form)}(?!\w)", bare):
-            return choice
-    rest, inside = said, []
-    for form, choice in known:  # longer ones first, so that “unripe” or “very ripe” is not “ripe” as well
-        pattern = rf"(?<!\w){re.escape(form)}(?!\w)"
-        if re.search(pattern, rest):
-            inside.append(choice)
-            rest = re.sub(pattern, " ", rest)
-    if len(inside) == 1 and not _NOT.search(rest):
-        return inside[0]
-    named = ", ".join(choices[:6]) + (" …" if len(choices) > 6 else "")
-    raise BadInput(f"The answer “{_one_line(text)[:80]}” is not clearly one of {named}.")
 
 
 def tag_changes(
@@ -364,29 +254,48 @@ def tag_changes(
 ) -> tuple[list[Change], dict[str, int]]:
     """Return the changes that give an image a tag as a draft, and how many are added, there already, and deleted.
 
-    A draft that this question left there before goes; what a person accepted or made stays.
+    A draft that this question left there before goes. Where a person accepted or made an answer, that is the image's.
     """
     there = [a for a in studio.store.annotations(image.id) if isinstance(a.shape, Label)]
-    same = any(a.class_name == tag for a in there)
-    old = [a for a in there if a.draft and a.class_name != tag and _asked(a, query)]
+    answers = [a for a in there if a.class_name == tag or answers_to(a, query)]
+    settled = any(not a.draft for a in answers)
+    same = settled or any(a.class_name == tag for a in answers)
+    old = [] if settled else [a for a in answers if a.class_name != tag and _asked(a, query)]
     changes = [Change(delete=a.id, revision=a.revision) for a in old]
     if not same:
-        changes.append(Change(Annotation(tag, Label(), **_drafts(studio, query))))
+        made = drafts(studio.registry.card(query.model), query)
+        changes.append(Change(Annotation(tag, Label(), **made)))
     return changes, {"added": int(not same), "merged": int(same), "dropped": len(old)}
+
+
+def answers_to(annotation: Annotation, query: Query) -> bool:
+    """Say whether an annotation is a tag that answers a question: it was made by it, or has the form of its tags."""
+    return isinstance(annotation.shape, Label) and (
+        _asked(annotation, query) or fits(query, annotation.class_name)
+    )
+
+
+def fits(query: Query, name: str) -> bool:
+    """Say whether a tag has the form that a question's tags have, where that form says more than the answer."""
+    parts = query.template.split(ANSWER)
+    return any(map(str.strip, parts)) and re.fullmatch(".+".join(map(re.escape, parts)), name) is not None
+
+
+def drafts(card: Card, query: Query, cutter: Card | None = None) -> dict[str, Any]:
+    """Return what is written of an annotation that an answer gives; ``cutter`` is what made a mask of it."""
+    cards = [each for each in (card, cutter) if each is not None]
+    return dict(
+        source="model",
+        draft=True,
+        model="+".join(each.id for each in cards),
+        model_version="+".join(each.version for each in cards),
+        prompt=Prompt(text=query.question or None),
+    )
 
 
 def _asked(annotation: Annotation, query: Query) -> bool:
     prompt = annotation.prompt
     return annotation.source == "model" and prompt is not None and (prompt.text or "") == query.question
-
-
-def _one_line(text: str) -> str:
-    return " ".join("".join(" " if _misleads(c) else c for c in text).split())
-
-
-def _misleads(character: str) -> bool:
-    """Say whether a character breaks lines, turns the direction of text, or is half of one."""
-    return unicodedata.category(character) in ("Cc", "Cs", "Zl", "Zp") or "\u202a" <= character <= "\u202e"
 
 
 def _one_of(kind: str, name: Any, known: Sequence[str]) -> Any:

@@ -13,12 +13,15 @@ from studio.errors import BadInput, NotAllowed, NotFound
 from studio.gate import Turn
 from studio.operations import jobs
 from studio.operations.ask import (
+    ANSWER,
     VERB,
     Answer,
     Query,
     Said,
     answer,
+    answers_to,
     check,
+    fits,
     ready,
     say,
     tag_changes,
@@ -117,7 +120,13 @@ def begin(
     ready(studio, query)
     if not query.question and query.into == "tag":
         raise BadInput("Without a question the answer is a caption, which is no tag. Ask something.")
-    if query.into == "column":
+    column_name = " ".join(column_name.split())
+    if query.into == "tag":
+        wanted = _untagged(studio, project_id, query, image_ids)
+        if image_ids and not wanted:
+            raise BadInput("Every one of these images has an answer in its tags. Choose to replace them.")
+        image_ids = wanted
+    else:
         there = _column(studio, project_id, query.column, column_name)
         wanted = image_ids if there is None else left_to_ask(studio, there, query, image_ids)
         if image_ids and not wanted:
@@ -154,6 +163,21 @@ def left_to_ask(studio: Studio, column: ImageColumn, query: Query, image_ids: Se
         return list(image_ids)
     free = set(studio.store.image_ids(column.project_id, column=ColumnFilter(column.id, "none")))
     return [each for each in image_ids if each in free]
+
+
+def _untagged(studio: Studio, project_id: str, query: Query, image_ids: Sequence[str]) -> list[str]:
+    """Return, with "fill", those of some images that have no tag which answers the question."""
+    if query.again != "fill":
+        return list(image_ids)
+    store, tagged = studio.store, set()
+    bare = query.template.strip() == ANSWER
+    for each in store.classes(project_id):
+        if not bare and not fits(query, each.name):
+            continue
+        for image in store.image_ids(project_id, class_id=each.id):
+            if image not in tagged and any(answers_to(a, query) for a in store.annotations(image)):
+                tagged.add(image)
+    return [each for each in image_ids if each not in tagged]
 
 
 def column_named(studio: Studio, project_id: str, name: str) -> ImageColumn | None:

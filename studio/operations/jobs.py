@@ -133,8 +133,20 @@ def _start(studio: Studio, job: Job, recipe: Recipe, cluster: Cluster | None) ->
     return studio.store.job(job.id)
 
 
-def images_of(studio: Studio, project_id: str, which: str) -> list[str]:
-    """Return the ids of a project's images: all, those without a label, or those not marked done."""
+def images_of(studio: Studio, project_id: str, which: str | Sequence[str]) -> list[str]:
+    """Return the ids of a project's images: all, those without a label, those not marked done, or those named.
+
+    Raises NotFound where one that is named is not of the project.
+    """
+    if not isinstance(which, str):
+        if not which:
+            raise BadInput("There is no image to work on. Name one, or leave images out for all.")
+        there = set(studio.store.image_ids(project_id))
+        if missing := [image for image in which if image not in there]:
+            raise NotFound(
+                f"{len(missing):,} of the {len(which):,} images are not in this project: {missing[0][:40]} …"
+            )
+        return list(which)
     if which not in IMAGES:
         raise unknown("choice of images", which, IMAGES)
     return studio.store.image_ids(project_id, **IMAGES[which])

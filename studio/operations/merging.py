@@ -88,11 +88,13 @@ def _same(first: Annotation, second: Annotation, height: int, width: int, same: 
     boxes = shape_box(first.shape), shape_box(second.shape)
     if boxes[0] is None or boxes[1] is None:
         return first.shape == second.shape
+    if isinstance(first.shape, Keypoints) and first.shape == second.shape:
+        return True  # also a single point, whose box has no area
     overlap = float(box_iou([boxes[0]], [boxes[1]])[0, 0])
     if overlap < same / 2:
         return False
     if isinstance(first.shape, Keypoints) and isinstance(second.shape, Keypoints):
-        return first.shape == second.shape or (overlap >= same and _near(first.shape, second.shape, boxes[1]))
+        return overlap >= same and _near(first.shape, second.shape, boxes[1])
     return iou(first.shape, second.shape, height, width) >= same
 
 

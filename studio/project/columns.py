@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal, Unpack
 
 from sqlalchemy import Connection, Row, delete, func, insert, select, update
 
 from studio.errors import BadInput, Conflict, NotFound
 from studio.project.database import Database
-from studio.project.images import find_image
-from studio.project.names import asked_id, check_person, clean_name, fold, storable
+from studio.project.images import as_record, conditions, find_image
+from studio.project.names import asked_id, check_person, clean_name, fold, order_key, storable
 from studio.project.packing import unpack_json
 from studio.project.projects import find_project
-from studio.project.records import Answered, Cell, ImageColumn
+from studio.project.records import Answered, Cell, Filters, ImageColumn, ImageRecord
 from studio.project.schema import cells, columns, history, images
 from studio.project.steps import new_id, note
 
@@ -121,6 +121,44 @@ class ColumnStore:
                 for row in c.execute(wanted):
                     found.setdefault(row.of, {})[row.column_id] = _cell(row)
         return found
+
+    def column_page(
+        self,
+        column_id: str,
+        *,
+        order: Literal["added", "name", "value"] = "added",
+        down: bool = False,
+        offset: int = 0,
+        limit: int = 50,
+        **filters: Unpack[Filters],
+    ) -> tuple[list[tuple[ImageRecord, Cell | None]], int]:
+        """Return some of the images that pass the filters, each with its value, and how many pass.
+
+        By "value" numbers in values count, and images without one come last, whichever way round.
+        """
+        if order not in ("added", "name", "value"):
+            raise BadInput(f"Answers are ordered by “added”, “name” or “value”, not “{str(order)[:20]}”.")
+        with self._db.read() as c:
+            column = _find(c, column_id)
+            beside = images.outerjoin(
+                cells, (cells.c.image == images.c.seq) & (cells.c.column_id == column.id)
+            )
+            keys = (images.c.seq,) if order == "added" else (images.c.name_order, images.c.seq)
+            passing = select(images.c.seq, cells.c.folded).select_from(beside)
+            passing = passing.where(*conditions(column.project_id, **filters))
+            rows = list(c.execute(passing.order_by(*(key.desc() if down else key for key in keys))))
+            if order == "value":  # by both together no database sorts as people count
+                filled = sorted(
+                    (r for r in rows if r.folded is not None), key=lambda r: order_key(r.folded), reverse=down
+                )
+                rows = filled + [r for r in rows if r.folded is None]
+            seqs = [row.seq for row in rows[max(0, offset) : max(0, offset) + max(0, min(limit, _AT_ONCE))]]
+            records = {
+                row.seq: as_record(row) for row in c.execute(select(images).where(images.c.seq.in_(seqs)))
+            }
+            wanted = select(cells).where(cells.c.column_id == column.id, cells.c.image.in_(seqs))
+            values = {row.image: _cell(row) for row in c.execute(wanted)}
+        return [(records[seq], values.get(seq)) for seq in seqs if seq in records], len(rows)
 
     def column_values(self, column_id: str, *, limit: int = 30) -> tuple[list[tuple[str, int]], int]:
         """Return a column's commonest values with how many images have each, and how many different ones there are.

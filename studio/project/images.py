@@ -122,7 +122,7 @@ class ImageStore:
         """Return one page of images; ``order`` is by arrival or by name, numbers in names counting."""
         wanted = (
             select(images)
-            .where(*_conditions(project_id, **filters))
+            .where(*conditions(project_id, **filters))
             .order_by(*_order(order))
             .offset(_bounded(offset))
             .limit(_bounded(limit))
@@ -131,13 +131,13 @@ class ImageStore:
             return [as_record(row) for row in c.execute(wanted)]
 
     def count_images(self, project_id: str, **filters: Unpack[Filters]) -> int:
-        wanted = select(func.count()).select_from(images).where(*_conditions(project_id, **filters))
+        wanted = select(func.count()).select_from(images).where(*conditions(project_id, **filters))
         with self._db.read() as c:
             return c.execute(wanted).scalar_one()
 
     def image_ids(self, project_id: str, *, order: Order = "added", **filters: Unpack[Filters]) -> list[str]:
         """Return the ids of all images that pass the filters, in order."""
-        wanted = select(images.c.id).where(*_conditions(project_id, **filters)).order_by(*_order(order))
+        wanted = select(images.c.id).where(*conditions(project_id, **filters)).order_by(*_order(order))
         with self._db.read() as c:
             return list(c.execute(wanted).scalars())
 
@@ -150,7 +150,7 @@ class ImageStore:
         """
         with self._db.read() as c:
             here = find_image(c, image_id)
-            passing = _conditions(here.project_id, **filters)
+            passing = conditions(here.project_id, **filters)
             before, after = _before(here, order), _after(here, order)
             keys = _order(order)
             previous = select(images.c.id).where(*passing, before).order_by(*(key.desc() for key in keys))
@@ -250,7 +250,7 @@ def _free_name(connection: Connection, project_id: str, name: str) -> str:
     return numbered(name, number)
 
 
-def _conditions(
+def conditions(
     project_id: str,
     *,
     text: str | None = None,

@@ -17,12 +17,12 @@ from starlette.exceptions import HTTPException
 
 from studio import __version__, images
 from studio.adapters import Role
-from studio.errors import BadInput, NotFound
 from studio.gate import Turn
 from studio.intake import guard as intake
 from studio.operations import jobs
 from studio.operations.predict import FIRST_THRESHOLD, Recipe, find_in
 from studio.operations.reports import report
+from studio.rest.asking import asking
 from studio.rest.guard import LARGEST_JSON, Guard, SentenceRoute, answer_to, bytes_of
 from studio.rest.wire import (
     JobBody,
@@ -50,6 +50,7 @@ def api(studio: Studio) -> FastAPI:
     app = FastAPI(title="Onelabel Studio", version=__version__, docs_url=None, redoc_url=None)
     app.include_router(_reading(studio))
     app.include_router(_predicting(studio))
+    app.include_router(asking(studio))
     app.include_router(_working(studio))
 
     @app.exception_handler(HTTPException)
@@ -157,14 +158,14 @@ def _working(studio: Studio) -> APIRouter:
     def listed(request: Request, project: str) -> list[dict[str, Any]]:
         """A project's jobs, the newest first."""
         found = studio.store.project_for(project, studio.person(request))
-        return [job_json(j, jobs.running(studio, j.id)) for j in studio.store.jobs(found.id, kind=jobs.KIND)]
+        return [job_json(j, jobs.running(studio, j.id)) for j in studio.store.jobs(found.id)]
 
     @router.post("", status_code=201)
     def begin(request: Request, body: JobBody) -> dict[str, Any]:
         """Begin a job: it predicts images of a project and saves what it finds as drafts."""
         person = studio.person(request)
         project = studio.store.project_for(body.project, person)
-        wanted = _wanted(studio, project.id, body.images)
+        wanted = jobs.images_of(studio, project.id, body.images)
         job = jobs.begin(studio, person, project.id, body.recipe(), wanted, title=body.title)
         return told(job.id, person)
 
@@ -210,17 +211,3 @@ def _working(studio: Studio) -> APIRouter:
         jobs.forget(studio, studio.person(request), job)
 
     return router
-
-
-def _wanted(studio: Studio, project_id: str, which: str | list[str]) -> list[str]:
-    """Return the ids of the images that are meant. Raises NotFound where one is of another project."""
-    if isinstance(which, str):
-        return jobs.images_of(studio, project_id, which)
-    if not which:
-        raise BadInput("There is no image to work on. Name one, or leave images out for all.")
-    there = set(studio.store.image_ids(project_id))
-    if missing := [image for image in which if image not in there]:
-        raise NotFound(
-            f"{len(missing):,} of the {len(which):,} images are not in this project: {missing[0][:40]} …"
-        )
-    return which

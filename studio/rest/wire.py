@@ -11,11 +11,13 @@ from studio.adapters import Card, Detection
 from studio.annotations import Box
 from studio.errors import BadInput
 from studio.geometry import mask_to_rle
+from studio.operations.answer_files import cell_json
+from studio.operations.ask import ANSWER, MOST_TAGS, Answer, Query
 from studio.operations.merging import SAME_FOUND
 from studio.operations.predict import FIRST_THRESHOLD, Recipe
 from studio.operations.reports import Report
 from studio.operations.running import Run
-from studio.project import ImageRecord, Job, Project
+from studio.project import Cell, ImageColumn, ImageRecord, Job, Project
 from studio.studio import Studio
 
 
@@ -78,6 +80,45 @@ class JobBody(RecipeBody):
         "all", description="Which, or their ids."
     )
     title: str = ""
+
+
+class QueryBody(_Body):
+    """A question to a model."""
+
+    model: str = Field(description="A model of the role answerer.")
+    question: str = Field("", description="Without one, the answer is a caption.")
+    options: dict[str, Any] = Field({}, description="Values of the model's options.")
+
+    def query(self, **more: Any) -> Query:
+        return Query.from_json({**self.model_dump(include=set(QueryBody.model_fields)), **more})
+
+
+class AskBody(QueryBody):
+    """Ask about an image of a project; nothing is saved."""
+
+    image: str = Field(description="The image's id.")
+    region: list[float] | None = Field(None, description="x0, y0, x1, y1 of the part to ask about.")
+
+
+class AskJobBody(QueryBody):
+    """Ask about images of a project, and write the answers into tags or a column."""
+
+    project: str = Field(description="The project's id.")
+    images: Literal["all", "unlabelled", "todo"] | list[str] = Field(
+        "all", description="Which, or their ids."
+    )
+    column: str = Field("", description="The name of the column for the answers; it is added if need be.")
+    tag: str = Field("", description=f"Or the tag, with {ANSWER} where the answer stands.")
+    choices: list[str] = Field([], description="The only answers that count.")
+    most: int = Field(MOST_TAGS, description="How many different tags a job may make.")
+    again: Literal["fill", "replace"] = "fill"
+    title: str = ""
+
+    def asked(self) -> Query:
+        if bool(self.column.strip()) == bool(self.tag.strip()):
+            raise BadInput("Name a column for the answers, or a tag.")
+        into = {"into": "tag", "template": self.tag} if self.tag.strip() else {"into": "column"}
+        return self.query(**into, choices=self.choices, most=self.most, again=self.again)
 
 
 def region_of(corners: list[float] | None) -> Box | None:
@@ -146,6 +187,7 @@ def job_json(job: Job, run: Run | None) -> dict[str, Any]:
     found: dict[str, Any] = {
         "id": job.id,
         "project": job.project_id,
+        "kind": job.kind,
         "title": job.title,
         "state": job.state,
         "problem": job.problem,
@@ -160,6 +202,36 @@ def job_json(job: Job, run: Run | None) -> dict[str, Any]:
     return found
 
 
+def answer_json(answer: Answer) -> dict[str, Any]:
+    """Return an answer, with the places that it speaks of in pixels of the image."""
+    reading = answer.said.reading
+    places = [
+        {
+            "phrase": place.phrase,
+            "span": list(place.span),
+            "box": list(place.box.xyxy) if place.box else None,
+            "points": [list(point) for point in place.points],
+            "outline": [list(point) for point in place.outline],
+        }
+        for place in reading.places
+    ]
+    return {"answer": reading.text, "places": places, "raw": answer.said.text, "seconds": answer.seconds}
+
+
+def column_json(column: ImageColumn) -> dict[str, Any]:
+    return {
+        "id": column.id,
+        "name": column.name,
+        "question": column.question,
+        "model": column.model,
+        "answers": column.answers,
+    }
+
+
+def answered_json(image: ImageRecord, cell: Cell | None) -> dict[str, Any]:
+    return {"image": image.id, "name": image.name, "answer": None if cell is None else cell_json(cell)}
+
+
 def report_json(report: Report) -> dict[str, Any]:
     return {
         "job": job_json(report.job, None),
@@ -168,4 +240,5 @@ def report_json(report: Report) -> dict[str, Any]:
         "dropped": report.dropped,
         "failed": [{"image": name, "problem": problem} for name, problem in report.failed],
         "sentence": report.sentence(),
+        "answers": [{"answer": text, "images": count} for text, count in report.answers],
     }
