@@ -81,6 +81,13 @@ class Work:
         return trouble(sentence(self.error))
 
 
+def stopping(work: Work | None) -> Any:
+    """Stop a work, and return the update of the button that was pressed for it."""
+    if work is not None:
+        work.stop()
+    return gr.Button("Stopping …", interactive=False)
+
+
 def report(headline: str, details: Sequence[str] = (), *, heading: str = "") -> str:
     """Return a headline and, below it, a list that can be folded out. All of it is escaped."""
     lines = [f'<div class="work-report" role="status"><b>{html.escape(headline)}</b>']

@@ -31,15 +31,21 @@ import(new URL('static/canvas/v-%s/findings/main.js', document.baseURI).href).th
 """
 
 
-def findings_view(*, elem_id: str = "findings", each: bool = False, pointing: bool = False) -> gr.HTML:
+def findings_view(
+    *, elem_id: str = "findings", each: bool = False, pointing: bool = False, graded: bool = True
+) -> gr.HTML:
     """Return the component. It asks the server nothing: thresholds and what is taken out live in the page.
 
     Props that Python may set: ``shown`` (what ``shown()`` or ``nothing()`` returns) and ``kept`` (any new value: what
-    was asked to be kept has been dealt with). With ``each``, every class has a threshold of its own. Events: ``keep``
+    was asked to be kept has been dealt with). With ``each``, every class has a threshold of its own; without ``graded``
+    there is none at all. Events: ``keep``
     {token, chosen: [number of each finding to keep], threshold}, and ``moved`` {} after a threshold was moved.
     With ``pointing``, a box that is drawn shows something to look for, rather than where to look. The events are then
     also ``example`` {image, token, positive, box or chosen: [number of each finding meant]}, and ``point``
     {image, x, y} after a click where nothing was found; the prop ``aim`` (what ``aimed()`` returns) draws the box.
+    Words elsewhere that speak of findings light them up by sending the element ``.of-looking`` the DOM event
+    "onelabel:hover" with their numbers as ``detail``; from it comes "onelabel:hovered", which bubbles, with the number
+    of the one that the pointer is over, or null.
     Whatever is pressed elsewhere on the page may read ``data-image``, ``data-region`` (a box as JSON, "" for the
     whole image) and ``data-threshold`` of the element ``.of-looking`` inside, and set the threshold by sending that
     element the DOM event "onelabel:threshold" with the number as ``detail``.
@@ -51,10 +57,12 @@ def findings_view(*, elem_id: str = "findings", each: bool = False, pointing: bo
         apply_default_css=False,
         padding=False,
         elem_id=elem_id,
+        elem_classes=["finding-flat"],
         shown="",
         kept=0,
         each=each,
         pointing=pointing,
+        graded=graded,
         aim="",
     )
 

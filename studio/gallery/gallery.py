@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
+from typing import Any
 
 import gradio as gr
 
+from studio.gallery.answers import answer_columns
 from studio.gallery.classlist import answer_classes
 from studio.gallery.jobs import answer_jobs
 from studio.gallery.pages import answer_gallery
@@ -45,8 +48,10 @@ def class_list(studio: Studio, *, elem_id: str = "classes") -> gr.HTML:
     )
 
 
-def job_list(studio: Studio, *, elem_id: str = "jobs", kind: str = KIND) -> gr.HTML:
-    """Return the list of a project's jobs of a kind. Props as the gallery's; it asks anew by itself while a job runs.
+def job_list(studio: Studio, *, elem_id: str = "jobs", kind: str = KIND, makes: str = "draft") -> gr.HTML:
+    """Return the list of a project's jobs of a kind, each of which makes drafts, or whatever ``makes`` calls it.
+
+    Props as the gallery's; it asks anew by itself while a job runs.
 
     Events: ``open`` {image} of an image that failed; ``ended`` {} when no job runs any more, or one was undone.
     """
@@ -55,6 +60,22 @@ def job_list(studio: Studio, *, elem_id: str = "jobs", kind: str = KIND) -> gr.H
         ("open", "ended"),
         elem_id=elem_id,
         server_functions=[answer_jobs(studio, kind)],
+        fixed={"makes": makes},
+        project="",
+        tick=0,
+    )
+
+
+def answer_table(studio: Studio, *, elem_id: str = "answers") -> gr.HTML:
+    """Return the table of a project's answers, one column at a time. Props as the gallery's.
+
+    Event ``open`` {image}.
+    """
+    return _component(
+        "answers.js",
+        ("open",),
+        elem_id=elem_id,
+        server_functions=[answer_columns(studio.store, studio.person)],
         project="",
         tick=0,
     )
@@ -85,13 +106,16 @@ def drop_zone(
     )
 
 
-def _component(module: str, events: tuple[str, ...], **options) -> gr.HTML:
+def _component(
+    module: str, events: tuple[str, ...], *, fixed: dict[str, Any] | None = None, **options
+) -> gr.HTML:
+    # What is fixed stands in the script: props that never change are lost where others of them are set early.
     # Gradio finds a component's events by their quoted names in this script.
     names = ", ".join(f"'{event}'" for event in events)
     script = (
         f"const events = [{names}];\n"
         f"import(new URL('static/gallery/v-{version(FOLDER)}/{module}', document.baseURI).href).then("
-        "(m) => m.mount({element, props, trigger, server, upload, watch, events}),"
+        f"(m) => m.mount({{...{json.dumps(fixed or {})}, element, props, trigger, server, upload, watch, events}}),"
         "(e) => { console.error(e);"
         " element.textContent = 'This part of the page could not be loaded. Reload the page.'; });"
     )

@@ -7,7 +7,8 @@ import { confirm } from './dialog.js';
 const EVERY = 1000; // ms between two questions while a job runs
 const STATES = { running: 'Running', paused: 'Paused', done: 'Done', cancelled: 'Cancelled', failed: 'Stopped by an error' };
 
-export function mount({ element, props, trigger, server, watch }) {
+/** `makes` is what the jobs make of an image: a "draft", or whatever else it is called. */
+export function mount({ element, props, trigger, server, watch, makes = 'draft' }) {
   const lines = new Map(); // job id → its line, so that a line is changed in place and keeps the focus
   let timer = 0;
   let seq = 0;
@@ -15,7 +16,7 @@ export function mount({ element, props, trigger, server, watch }) {
   let asked = 0;
 
   const list = el('ul.joblist', { 'aria-label': 'Jobs, the newest first' });
-  const hint = el('p.hint', {}, 'No job yet. Choose what to find and on which images, then Run.');
+  const hint = el('p.hint', {}, `No job yet. Choose what to ${makes === 'draft' ? 'find' : 'ask'} and on which images, then Run.`);
   const trouble = el('div.trouble', { role: 'alert', hidden: true });
   const root = el('div.jobs', {}, trouble, hint, list);
   element.replaceChildren(root);
@@ -74,8 +75,8 @@ export function mount({ element, props, trigger, server, watch }) {
     if (op === 'report') return line.report();
     if (op === 'forget' || op === 'undo') {
       const asks = op === 'undo'
-        ? { title: `Take back all that “${job.title}” did?`, body: 'Its drafts go from every image, and what it replaced comes back. What people accepted or changed since stays.', action: 'Take it back' }
-        : { title: `Remove “${job.title}” from the list?`, body: 'The drafts it made stay; they can then be undone image by image only.', action: 'Remove' };
+        ? { title: `Take back all that “${job.title}” did?`, body: `Its ${makes}s go from every image, and what it replaced comes back. What people accepted or changed since stays.`, action: 'Take it back' }
+        : { title: `Remove “${job.title}” from the list?`, body: makes === 'draft' ? 'The drafts it made stay; they can then be undone image by image only.' : `The ${makes}s it wrote stay, and can then not be taken back together.`, action: 'Remove' };
       if (!(await confirm(root, asks))) return null;
     }
     line.wait(true);
@@ -153,15 +154,18 @@ export function mount({ element, props, trigger, server, watch }) {
   }
 
   function reported(r) {
-    const parts = [`${count(r.added, 'draft')} added`];
+    const parts = [`${count(r.added, makes)} ${makes === 'draft' ? 'added' : 'written'}`];
     if (r.merged) parts.push(`${number(r.merged)} found that were there already`);
     if (r.dropped) parts.push(`${number(r.dropped)} deleted first`);
     const head = el('p', {}, `${parts.join(', ')}, on ${count(r.done, 'image')} of ${number(r.total)}.`);
-    if (!r.failed) return [head, el('p', {}, 'No image failed.')];
+    const said = (r.answers ?? []).map(([text, images]) => el('li', {}, text.length > 120 ? `${text.slice(0, 119)}…` : text, el('span.n', {}, ` ${number(images)}`)));
+    if (r.different > said.length) said.push(el('li', {}, `… ${number(r.different)} different ones`));
+    const heard = said.length ? [el('ul.said', {}, ...said)] : [];
+    if (!r.failed) return [head, ...heard, el('p', {}, 'No image failed.')];
     const items = r.problems.map((p) => el('li', {},
       el('button.link', { type: 'button', onclick: () => trigger('open', { image: p.image }) }, p.name), ` ${p.why}`));
     const more = r.failed > r.problems.length ? [el('li', {}, `… and ${number(r.failed - r.problems.length)} more`)] : [];
-    return [head, el('p', {}, `${count(r.failed, 'image')} could not be done:`), el('ul.problems', {}, ...items, ...more)];
+    return [head, ...heard, el('p', {}, `${count(r.failed, 'image')} could not be done:`), el('ul.problems', {}, ...items, ...more)];
   }
 
   watch('project', () => { lines.clear(); load(); });

@@ -73,6 +73,8 @@ def reported(studio: Studio, person: str, job_id: str) -> Answer:
         "failed": told.job.failed,
         "total": told.job.total,
         "problems": [_problem(entry) for entry in failed],
+        "answers": [list(each) for each in told.answers],
+        "different": told.different,
     }
 
 
@@ -104,7 +106,7 @@ def _undo(studio: Studio, person: str, job: str) -> str:
 
 def _forget(studio: Studio, person: str, job: str) -> str:
     jobs.forget(studio, person, job)
-    return "Removed from the list. The drafts it made stay."
+    return "Removed from the list. What it made stays."
 
 
 _ACTS: dict[str, Act] = {

@@ -10,7 +10,7 @@ import { chooser, droppable, makeSending } from './sending.js';
 const PART = 500; // ids sent at once, so that a long deletion shows how far it is
 
 export function mount({ element, props, trigger, server, upload, watch }) {
-  const view = { text: '', show: 'all', class: '', order: 'added', offset: 0, limit: 60 };
+  const view = { text: '', show: 'all', class: '', answer: '', order: 'added', offset: 0, limit: 60 };
   let seq = 0;
   let total = 0;
   let everything = 0; // images in the project, whatever the filters
@@ -46,7 +46,7 @@ export function mount({ element, props, trigger, server, upload, watch }) {
   let pendingFocus = null;
 
   const request = (op, more = {}) => ask(server.gallery, { op, seq: (seq += 1), project: props.project, ...more });
-  const filters = () => ({ text: view.text, show: view.show, class: view.class });
+  const filters = () => ({ text: view.text, show: view.show, class: view.class, ...(view.answer ? JSON.parse(view.answer) : {}) });
 
   async function load({ fresh = false } = {}) {
     if (!props.project) return showNothing();
@@ -83,7 +83,7 @@ export function mount({ element, props, trigger, server, upload, watch }) {
 
   function summarise(answer) {
     everything = answer.summary.all;
-    toolbar.summary(answer.summary, answer.classes);
+    toolbar.summary(answer.summary, answer.classes, answer.columns);
   }
 
   function paintEmpty() {

@@ -7,10 +7,13 @@ from typing import Any
 
 from studio.answers import Answer, Request, answering
 from studio.errors import BadInput
+from studio.gallery.answers import WAYS, column_of
 from studio.gallery.wire import choice, project_of, text, whole
-from studio.project import ImageRecord, Store
+from studio.project import ColumnFilter, ImageRecord, Store
+from studio.project.columns import LONGEST_VALUE
 
 LARGEST_PAGE = 500
+MOST_COLUMNS, OFFERED = 20, 12  # columns to filter by, and the commonest answers of each
 MOST_AT_ONCE = 1000  # the page sends larger selections in parts, so that it can show how far it is
 
 SHOWN: dict[str, dict[str, Any]] = {
@@ -67,6 +70,13 @@ def filters_of(request: Request, store: Store, project: str) -> dict[str, Any]:
         if class_id not in [c.id for c in store.classes(project)]:
             raise BadInput("This class is not in the project any more. Choose another one to filter by.")
         filters["class_id"] = class_id
+    if request.get("column"):
+        column = column_of(request, store, project)
+        way, words = (
+            choice(request, "way", WAYS[1:], "any"),
+            text(request, "value", longest=LONGEST_VALUE, default=""),
+        )
+        filters["column"] = ColumnFilter(column.id, way, words)
     return filters
 
 
@@ -92,6 +102,15 @@ def summary(store: Store, project: str) -> Answer:
         "classes": [
             {"id": c.id, "name": c.name, "colour": c.colour, "count": used.get(c.name, 0)}
             for c in store.classes(project)
+        ],
+        "columns": [
+            {
+                "id": c.id,
+                "name": c.name,
+                "count": c.answers,
+                "values": store.column_values(c.id, limit=OFFERED)[0],
+            }
+            for c in store.columns(project)[-MOST_COLUMNS:]
         ],
     }
 

@@ -20,10 +20,13 @@ export function makeToolbar(view, onchange) {
   const classes = el('select', {
     'aria-label': 'Only images with this class', onchange: () => change({ class: classes.value }),
   }, el('option', { value: '' }, 'Any class'));
+  const answers = el('select', {
+    'aria-label': 'Only images with this answer', hidden: true, onchange: () => change({ answer: answers.value }),
+  });
   const order = el('select', { 'aria-label': 'Order', onchange: () => change({ order: order.value }) },
     el('option', { value: 'added' }, 'As added'), el('option', { value: 'name' }, 'By name'));
   const root = el('div.bar', {},
-    el('label.search', {}, icon(ICONS.search, 16), search), filters, el('div.selects', {}, classes, order));
+    el('label.search', {}, icon(ICONS.search, 16), search), filters, el('div.selects', {}, classes, answers, order));
 
   function change(part) {
     Object.assign(view, part, { offset: 0 });
@@ -38,6 +41,7 @@ export function makeToolbar(view, onchange) {
       chip.tabIndex = on ? 0 : -1;
     }
     classes.classList.toggle('set', Boolean(view.class));
+    answers.classList.toggle('set', Boolean(view.answer));
   }
 
   function arrows(event) {
@@ -56,18 +60,32 @@ export function makeToolbar(view, onchange) {
     search,
     /** Everything is shown again, as for a project just opened. */
     reset() {
-      Object.assign(view, { text: '', show: 'all', class: '', offset: 0 });
+      Object.assign(view, { text: '', show: 'all', class: '', answer: '', offset: 0 });
       search.value = '';
-      classes.value = '';
+      classes.value = answers.value = '';
       paint();
     },
-    summary(counts, list) {
+    summary(counts, list, columns = []) {
       for (const chip of chips) chip.querySelector('.n').textContent = number(counts[chip.dataset.show]);
       classes.replaceChildren(el('option', { value: '' }, 'Any class'),
         ...list.map((c) => el('option', { value: c.id }, `${c.name} (${number(c.count)})`)));
       classes.value = view.class;
       if (classes.value !== view.class) { classes.value = ''; view.class = ''; }
       classes.hidden = !list.length;
+      const option = (label, column, way, value = '') => el('option', { value: JSON.stringify({ column, way, value }) },
+        label.length > 60 ? `${label.slice(0, 59)}…` : label);
+      answers.replaceChildren(el('option', { value: '' }, 'Any answer'), ...columns.map((c) => el('optgroup', { label: c.name },
+        option(`${c.name}: answered (${number(c.count)})`, c.id, 'any'), option(`${c.name}: no answer`, c.id, 'none'),
+        ...c.values.map(([value, n]) => option(`${c.name}: ${value} (${number(n)})`, c.id, 'is', value)))));
+      answers.value = view.answer;
+      // What is filtered by may have become rare, or have gone with its column.
+      if (view.answer && answers.value !== view.answer) {
+        const { column, value } = JSON.parse(view.answer);
+        if (columns.some((c) => c.id === column)) answers.append(option(value, column, 'is', value));
+        else view.answer = '';
+        answers.value = view.answer;
+      }
+      answers.hidden = !columns.length;
     },
   };
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -221,10 +221,18 @@ class Foretold:
         return self.answer.image
 
 
-def preview(studio: Studio, query: Query, wanted: Sequence[ImageRecord]) -> Iterator[Foretold]:
-    """Yield what a job would do to each of some images. Nothing is changed."""
+def preview(
+    studio: Studio,
+    query: Query,
+    wanted: Sequence[ImageRecord],
+    *,
+    stopped: Callable[[], bool] = lambda: False,
+) -> Iterator[Foretold]:
+    """Yield what a job would do to each of some images, until somebody stops it. Nothing is changed."""
     for image in wanted:
-        found = answer(studio, image, query, turn=Turn.BATCH)
+        found = answer(studio, image, query, turn=Turn.BATCH, stopped=stopped)
+        if not found.whole:
+            return
         try:
             yield Foretold(found, value_of(query, found.said))
         except BadInput as error:

@@ -11,35 +11,19 @@ from typing import Any
 
 import gradio as gr
 
-from studio.errors import BadInput, Cancelled
+from studio.errors import Cancelled
 from studio.failures import sentence
 from studio.gallery.gallery import job_list
 from studio.operations import jobs
 from studio.operations.jobs import PREVIEWED, Preview
 from studio.operations.merging import SAME_FOUND
 from studio.operations.predict import Recipe
-from studio.project import Filters, ImageRecord
 from studio.studio import Studio
-from tabs._finding.page import Page, Place, page_of
+from tabs._finding.page import Place, page_of
+from tabs._finding.which import Which
 from tabs._pictures import block
-from tabs._work import LONG, QUIET, Progress, Work, many, ticked, time_left, trouble
+from tabs._work import LONG, QUIET, Progress, Work, many, stopping, ticked, time_left, trouble
 
-CHOSEN = "chosen"
-WHICH: list[tuple[str, str]] = [
-    ("All images", "all"),
-    ("Without any label yet", "unlabelled"),
-    ("Still to do", "todo"),
-    ("With drafts", "drafts"),
-    ("Done", "done"),
-    ("Those chosen in Data", CHOSEN),
-]
-FILTERS: dict[str, Filters] = {
-    "unlabelled": {"unlabelled": True},
-    "todo": {"status": "todo"},
-    "drafts": {"drafts": True},
-    "done": {"status": "done"},
-}
-ANY_CLASS = ("Any", "")
 POLICIES = [
     ("Add what is not there yet", "merge"),
     ("Add everything, even twice", "append"),
@@ -93,13 +77,7 @@ class Dataset:
         self._studio, self._verbs = studio, verbs
         self.asked: Callable[[Mapping[Any, Any]], Recipe] = lambda values: Recipe(())
         self.here: Any = None
-        with gr.Row():
-            self._which = gr.Dropdown(
-                WHICH, value="all", label="Which images", min_width=190, elem_id=place.id("which")
-            )
-            self._text = gr.Textbox("", label="Name holds", placeholder="any", max_lines=1, min_width=120)
-            self._class = gr.Dropdown([ANY_CLASS], value="", label="Showing the class", min_width=140)
-        self._count = gr.HTML("", padding=False, elem_id=place.id("count"))
+        self._which = Which(studio, place)
         with gr.Row():
             self._policy = gr.Dropdown(
                 list(policies), value="merge", label="Where there are labels already", scale=2, min_width=230,
@@ -129,79 +107,30 @@ class Dataset:
         self._jobs_id = place.id("jobs")
         self.jobs = job_list(studio, elem_id=self._jobs_id, kind=verbs.KIND)
         self._work = gr.State(None)
-        self.inputs = [self._which, self._text, self._class, self._policy, self._same]
+        self.inputs = [*self._which.inputs, self._policy, self._same]
 
     def connect(self, inputs: Sequence[Any], js: str, project: Any) -> None:
-        counted = [self.here, project, self._which, self._text, self._class]
-        for changes in (self._which.input, self._text.input, self._class.input):
-            changes(self._counted, counted, self._count, js=js, trigger_mode="always_last", **QUIET)
         self._policy.input(self._chosen_policy, self._policy, [self._same, self._warning, self._run], **QUIET)
         asked = {*inputs, *self.inputs, project}
-        self._project = project
         outputs = [self._told, self._table, self._preview, self._stop, self._work]
         self._preview.click(self._previewed, asked, outputs, js=js, **LONG)
-        self._stop.click(_stopped, self._work, self._stop, queue=False, **QUIET)
+        self._stop.click(stopping, self._work, self._stop, queue=False, **QUIET)
         begun = self._run.click(self._begun, asked, [self._told, self._table, self.jobs], js=js, **QUIET)
-        begun.then(None, None, None, js=_to_see(self._jobs_id))
-        self.jobs.ended(self._counted, counted, self._count, js=js, **QUIET)
+        begun.then(None, None, None, js=to_see(self._jobs_id))
+        self._which.connect(self.here, project, js, self.jobs.ended)
 
     @property
     def outputs(self) -> list[Any]:
         """What ``show`` updates."""
-        return [self._class, self._count, self.jobs]
+        return [*self._which.outputs, self.jobs]
 
     def show(self, values: Mapping[Any, Any], project: str, person: str) -> tuple[Any, Any, Any]:
         """Return the updates for a project: its classes, how many images, and its jobs."""
+        chosen = self._which.show(values, page_of(values[self.here]), project, person)
         if not project:
-            return gr.Dropdown([ANY_CLASS], value=""), gr.HTML(_many_images(0)), gr.HTML(project="", tick=0)
-        classes = [ANY_CLASS, *((c.name, c.id) for c in self._studio.store.classes(project))]
-        class_id = values[self._class] if values[self._class] in [key for _, key in classes] else ""
-        page, which = page_of(values[self.here]), values[self._which]
-        found = self._images(page, project, which, values[self._text], class_id, person)
-        tick = time.time_ns() // 1_000_000
+            return *chosen, gr.HTML(project="", tick=0)
         # Both at once: of a component that is not there yet, Gradio keeps the last update only.
-        jobs_now = gr.HTML(project=project, tick=tick)
-        return gr.Dropdown(classes, value=class_id), gr.HTML(_many_images(len(found))), jobs_now
-
-    # ---- which images ----
-
-    def _counted(
-        self, here: str, project: str, which: str, text: str, class_id: str, request: gr.Request
-    ) -> Any:
-        try:
-            wanted = self._images(page_of(here), project, which, text, class_id, self._studio.person(request))
-        except Exception as error:
-            return trouble(sentence(error))
-        return _many_images(len(wanted))
-
-    def _images(
-        self, page: Page, project: str, which: str, text: str, class_id: str, person: str
-    ) -> list[str]:
-        """Return the ids of the images asked for, in order. Raises NotFound."""
-        if not project:
-            return []
-        store = self._studio.store
-        project = store.project_for(project, person).id
-        filters: Filters = {**FILTERS.get(which, {})}
-        if (text or "").strip():
-            filters["text"] = text.strip()
-        if class_id in {c.id for c in store.classes(project)}:
-            filters["class_id"] = class_id
-        found = store.image_ids(project, **filters)
-        if which != CHOSEN:
-            return found
-        chosen = set(page.chosen)
-        return [each for each in found if each in chosen]
-
-    def _wanted(self, values: Mapping[Any, Any], request: gr.Request) -> tuple[str, list[str]]:
-        person, project = self._studio.person(request), values[self._project]
-        page, which = page_of(values[self.here]), values[self._which]
-        found = self._images(page, project, which, values[self._text], values[self._class], person)
-        if not found and which == CHOSEN:
-            raise BadInput("No image is chosen. Choose some in Data, by the corner of their pictures.")
-        if not found:
-            raise BadInput("There is no such image. Choose fewer filters, or add photographs in Data.")
-        return project, found
+        return *chosen, gr.HTML(project=project, tick=time.time_ns() // 1_000_000)
 
     def _recipe(self, values: Mapping[Any, Any]) -> Recipe:
         return replace(self.asked(values), policy=values[self._policy], same=float(values[self._same]))
@@ -223,7 +152,7 @@ class Dataset:
         """Yield how far the preview is and the table as it grows: told, table, button, cancel and the work."""
         same, idle = gr.skip(), (gr.Button(interactive=True), gr.Button(visible=False), None)
         try:
-            _, ids = self._wanted(values, request)
+            _, ids = self._which.wanted(values, request)
             recipe = self._recipe(values)
             self._verbs.check(self._studio, recipe)
             self._verbs.ready(self._studio, recipe)
@@ -242,9 +171,9 @@ class Dataset:
         told = "" if work.error is None or isinstance(work.error, Cancelled) else work.failure()
         yield block(told), block(_table(grown)), *idle
 
-    def _looking_ahead(self, recipe: Recipe, ids: Sequence[str], grown: Ahead, person: str) -> Work:
+    def _looking_ahead(self, recipe: Recipe, ids: list[str], grown: Ahead, person: str) -> Work:
         def run(progress: Progress, cancel: threading.Event) -> None:
-            wanted = self._evenly(ids)
+            wanted = self._which.evenly(ids, PREVIEWED)
             progress(0, len(wanted), "")
             began = time.monotonic()
             for done in self._verbs.preview(self._studio, person, recipe, wanted):
@@ -257,17 +186,11 @@ class Dataset:
 
         return Work("Looking ahead; nothing is changed", run)
 
-    def _evenly(self, ids: Sequence[str]) -> list[ImageRecord]:
-        """Return a few of the images, evenly out of all: not every record has to be read for that."""
-        count = min(PREVIEWED, len(ids))
-        places = [round(i * (len(ids) - 1) / max(1, count - 1)) for i in range(count)]
-        return [self._studio.store.image(ids[place]) for place in dict.fromkeys(places)]
-
     # ---- running ----
 
     def _begun(self, values: dict[Any, Any], request: gr.Request) -> tuple[Any, Any, Any]:
         try:
-            project, ids = self._wanted(values, request)
+            project, ids = self._which.wanted(values, request)
             recipe = self._recipe(values)
             self._verbs.begin(self._studio, self._studio.person(request), project, recipe, ids)
         except Exception as error:
@@ -278,13 +201,9 @@ class Dataset:
 # ---- what the person reads ------------------------------------------------------------------------
 
 
-def _to_see(elem_id: str) -> str:
+def to_see(elem_id: str) -> str:
     return f"""() => setTimeout(() => document.querySelector('#{elem_id}')?.scrollIntoView(
     {{behavior: 'smooth', block: 'nearest'}}), 150)"""
-
-
-def _many_images(number: int) -> str:
-    return f'<span class="finding-count">{many(number, "image")}</span>'
 
 
 def _table(preview: Ahead) -> str:
@@ -329,9 +248,3 @@ def about(number: float) -> str:
     """Return a number as an estimate says it: with two digits that count."""
     digits = max(0, len(str(int(number))) - 2)
     return f"{round(number / 10**digits) * 10**digits:,}"
-
-
-def _stopped(work: Work | None) -> Any:
-    if work is not None:
-        work.stop()
-    return gr.Button("Stopping …", interactive=False)

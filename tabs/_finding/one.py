@@ -11,8 +11,8 @@ from typing import Any
 import gradio as gr
 
 from studio.annotations import Box
-from studio.canvas.findings import chosen_of, findings_view, nothing, shown
-from studio.errors import BadInput, Cancelled, NotFound
+from studio.canvas.findings import chosen_of, findings_view, shown
+from studio.errors import BadInput, Cancelled
 from studio.failures import sentence
 from studio.operations import jobs
 from studio.operations.jobs import Findings
@@ -20,11 +20,11 @@ from studio.operations.predict import Recipe
 from studio.project import ImageRecord
 from studio.studio import Studio
 from tabs._finding.page import Place, page_of
+from tabs._finding.picking import Picking
 from tabs._pictures import block
-from tabs._work import LONG, QUIET, Progress, Work, many, report, trouble
+from tabs._work import LONG, QUIET, Progress, Work, many, report, stopping, trouble
 
 SOON = 1.0  # seconds that a look may take before it can be stopped: a button that flashes up helps nobody
-OFFERED = 200  # images that the list offers by name; others are found by typing
 RUN_TO_SEE = "Press “Find” to see what is in this image."
 HOW_TO_SIFT = "Move the slider for more or fewer; click a thing to leave it out."
 
@@ -63,19 +63,12 @@ class OneImage:
         pointing: bool = False,
         hint: str = RUN_TO_SEE,
     ) -> None:
-        self._studio, self._pointing, self._hint = studio, pointing, hint
+        self._studio, self._pointing = studio, pointing
         self.asked: Asked = lambda values: Recipe(())
         self.here: Any = None
         with gr.Row(elem_id=place.id("image-bar"), elem_classes=["finding-bar"], equal_height=True):
-            self._back = gr.Button("‹", size="sm", scale=0, min_width=44, elem_id=place.id("back"))
-            self.picker = gr.Dropdown(
-                [], label="Image", show_label=False, container=False, allow_custom_value=True, scale=3,
-                min_width=180, elem_id=place.id("image"),
-            )  # fmt: skip
-            self._forth = gr.Button("›", size="sm", scale=0, min_width=44, elem_id=place.id("forth"))
-            self._place = gr.HTML(
-                "", padding=False, elem_id=place.id("place"), elem_classes=["finding-place"]
-            )
+            self._picking = Picking(studio, place, hint)
+            self.picker = self._picking.picker
             self.find = gr.Button(
                 "Find", variant="primary", size="sm", scale=0, min_width=130, elem_id=place.id("find")
             )
@@ -92,21 +85,18 @@ class OneImage:
         self._work = gr.State(None)
         self.looked = gr.State(None)
         self.kept = gr.State(None)
-        self._project = gr.State("")
 
     @property
     def outputs(self) -> list[Any]:
         """What ``show`` updates."""
-        return [self.picker, self._place, self.view, self._told, self._after, self.looked, self._project]
+        return [*self._picking.outputs(self.view), self._told, self._after, self.looked]
 
     def connect(self, inputs: list[Any], js: str) -> Any:
         """Wire the buttons; returns the event after which a look has ended."""
-        for button, step in ((self._back, -1), (self._forth, 1)):
-            button.click(self._step(step), [self.picker, self._project], self.outputs, **QUIET)
-        self.picker.input(self._picked, [self.picker, self._project], self.outputs, **QUIET)
+        self._picking.connect(self.view, self.outputs, self.show)
         looking = [self._told, self.view, self.looked, self.find, self._after, self._stop, self._work]
         found = self.find.click(self._look, set(inputs), looking, js=js, **LONG)
-        self._stop.click(_stopped, self._work, self._stop, queue=False, **QUIET)
+        self._stop.click(stopping, self._work, self._stop, queue=False, **QUIET)
         self.view.keep(self._keep, self.looked, [self._told, self._after, self.kept, self.view], **QUIET)
         self._undo.click(self._undone, self.kept, [self._told, self._after, self.kept], **QUIET)
         return found
@@ -115,63 +105,7 @@ class OneImage:
 
     def show(self, project: str, image_id: str, person: str) -> tuple[Any, ...]:
         """Return the updates that show an image of a project, its first one where that is not there."""
-        image = self._image(project, image_id, person)
-        if image is None:
-            none = nothing(
-                "No image yet", "Add photographs in Data; then come back to label them by a model."
-            )
-            return gr.Dropdown([], value=None), gr.HTML(""), gr.HTML(shown=none), *_quiet(), None, project
-        return *self._chosen(image), *_quiet(), None, project
-
-    def _image(self, project: str, image_id: str, person: str) -> ImageRecord | None:
-        if not project or not self._studio.store.may_see(project, person):
-            return None
-        try:
-            image = self._studio.image_for(image_id, person)
-            if image.project_id == project:
-                return image
-        except NotFound:
-            pass
-        first = self._studio.store.images(project, limit=1)
-        return first[0] if first else None
-
-    def _chosen(self, image: ImageRecord) -> tuple[Any, Any, Any]:
-        store = self._studio.store
-        _, _, place, total = store.neighbours(image.id)
-        around = store.images(image.project_id, offset=max(0, place - OFFERED // 2), limit=OFFERED)
-        choices = [(each.name, each.id) for each in around]
-        return (
-            gr.Dropdown(choices, value=image.id),
-            gr.HTML(f'<span class="finding-count">{place + 1:,} of {total:,}</span>'),
-            gr.HTML(shown=shown(image, None, hint=self._hint)),
-        )
-
-    def _step(self, step: int) -> Callable[..., tuple[Any, ...]]:
-        def stepped(image_id: str, project: str, request: gr.Request) -> tuple[Any, ...]:
-            person = self._studio.person(request)
-            image = self._image(project, image_id or "", person)
-            if image is not None:
-                before, after, _, _ = self._studio.store.neighbours(image.id)
-                image_id = (before if step < 0 else after) or image.id
-            return self.show(project, image_id or "", person)
-
-        return stepped
-
-    def _picked(self, said: str, project: str, request: gr.Request) -> tuple[Any, ...]:
-        """Show the image that was chosen, or whose name, or a part of it, was typed."""
-        person, store = self._studio.person(request), self._studio.store
-        image_id = said or ""
-        if project and store.may_see(project, person) and image_id:
-            try:
-                store.image(image_id)
-            except NotFound:
-                named = store.image_by_name(project, image_id)
-                found = [named] if named else store.images(project, text=image_id, limit=1, order="name")
-                if not found:
-                    gr.Warning(f"No image here is called “{image_id[:80]}”.")
-                    return (gr.skip(),) * len(self.outputs)
-                image_id = found[0].id
-        return self.show(project, image_id, person)
+        return *self._picking.show(project, image_id, person), *_quiet(), None
 
     # ---- looking ----
 
@@ -283,12 +217,6 @@ def _found(findings: Findings, seconds: float) -> str:
 def _heed(cancel: threading.Event) -> None:
     if cancel.is_set():
         raise Cancelled("Stopped. Nothing was changed.")
-
-
-def _stopped(work: Work | None) -> Any:
-    if work is not None:
-        work.stop()
-    return gr.Button("Stopping …", interactive=False)
 
 
 def _quiet() -> tuple[Any, Any]:

@@ -96,26 +96,24 @@ def test_tags_are_made_of_a_form(client, studio, project, records):
     assert tags == [["full: no"], ["full: yes"], [], [], []]
 
 
-@pytest.mark.parametrize(
-    ("path", "changes", "status", "said"),
-    [
-        ("/ask", {"model": "boxer"}, 400, "answers no questions"),
-        ("/ask", {"model": "tellr"}, 404, "teller"),
-        ("/ask", {"image": "x"}, 404, "image"),
-        ("/ask", {"region": [1, 2]}, 400, "x0, y0, x1, y1"),
-        ("/ask", {"speed": 1}, 422, "speed"),
-        ("/ask/jobs", {"column": "a", "tag": "b {answer}"}, 400, "Name a column"),
-        ("/ask/jobs", {}, 400, "Name a column"),
-        ("/ask/jobs", {"tag": "b"}, 400, "no {answer} in it"),
-        ("/ask/jobs", {"column": "a", "images": ["0" * 32]}, 404, "not in this project"),
-        ("/ask/jobs", {"column": "a", "project": "x"}, 404, "project"),
-    ],
-)
-def test_what_is_wrong_is_answered_in_a_sentence(
-    client, studio, project, records, path, changes, status, said
-):
-    here = {"image": records[0].id} if path == "/ask" else {"project": project.id}
-    body = {"model": "teller", "question": "Any?", **here, **changes}
-    refused(client.post(V1 + path, json=body), status, said)
+WRONG = [
+    ("/ask", {"model": "boxer"}, 400, "answers no questions"),
+    ("/ask", {"model": "tellr"}, 404, "teller"),
+    ("/ask", {"image": "x"}, 404, "image"),
+    ("/ask", {"region": [1, 2]}, 400, "x0, y0, x1, y1"),
+    ("/ask", {"speed": 1}, 422, "speed"),
+    ("/ask/jobs", {"column": "a", "tag": "b {answer}"}, 400, "Name a column"),
+    ("/ask/jobs", {}, 400, "Name a column"),
+    ("/ask/jobs", {"tag": "b"}, 400, "no {answer} in it"),
+    ("/ask/jobs", {"column": "a", "images": ["0" * 32]}, 404, "not in this project"),
+    ("/ask/jobs", {"column": "a", "project": "x"}, 404, "project"),
+]
+
+
+def test_what_is_wrong_is_answered_in_a_sentence(client, studio, project, records):
+    for path, changes, status, said in WRONG:
+        here = {"image": records[0].id} if path == "/ask" else {"project": project.id}
+        body = {"model": "teller", "question": "Any?", **here, **changes}
+        refused(client.post(V1 + path, json=body), status, said)
     assert studio.store.jobs(project.id) == []
     refused(client.get(f"{V1}/projects/{project.id}/columns/none"), 404, "column is not in the project")

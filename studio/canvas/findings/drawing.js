@@ -53,14 +53,15 @@ export class Drawing {
     view.apply(ctx);
     for (const n of seen) {
       const kept = findings.kept(n), object = { figure: this.figures[n], draft: !kept };
-      if (n === hovered) inkObject(ctx, object, kept ? findings.colour(n) : "#8a94a6", k, { fill: 0.45, line: 3, halo: true });
+      if (hovered.includes(n)) inkObject(ctx, object, kept ? findings.colour(n) : "#8a94a6", k, { fill: 0.45, line: 3, halo: true });
       else inkObject(ctx, object, kept ? findings.colour(n) : "#8a94a6", k, { fill: kept ? 0.3 : 0, line: kept ? 2 : 1.25 });
     }
     ctx.setTransform(view.dpr, 0, 0, view.dpr, 0, 0);
     for (const n of seen) if (findings.kept(n)) this.#points(ctx, findings.items[n].points, findings.colour(n));
     const labelled = seen.filter((n) => findings.kept(n));
     const written = labelled.length <= MOST_LABELS ? labelled : [];
-    for (const n of [...written.filter((m) => m !== hovered), ...(seen.includes(hovered) ? [hovered] : [])]) this.#label(ctx, findings, n);
+    const over = hovered.filter((n) => seen.includes(n));
+    for (const n of [...written.filter((m) => !over.includes(m)), ...over]) this.#label(ctx, findings, n);
     if (region) this.#shade(ctx, region);
     if (region ?? drawn) inkFrame(ctx, view, drawn ?? region);
   }

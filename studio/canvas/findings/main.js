@@ -30,6 +30,7 @@ class Looking {
     this.findings = new Findings();
     this.view = new View();
     this.image = this.picture = this.region = this.hovering = this.box = null;
+    this.lit = []; // findings that something outside speaks of just now
     this.drawing = false; // a finger's drag draws a region
     this.pointing = props.pointing ? new Pointing(this) : null; // a box is an example then
     this.words = props.pointing ? EXAMPLE : REGION;
@@ -46,7 +47,7 @@ class Looking {
     this.host = h("div", { class: "ol-view of-view", tabIndex: 0, role: "group", aria: { label: "Picture", describedby: "of-about" } });
     this.canvas = new Drawing(this.host, this.view);
     this.blank = h("div", { class: "ol-blank" });
-    this.panel = new Panel(this.findings, Boolean(this.props.each), act);
+    this.panel = new Panel(this.findings, Boolean(this.props.each), act, this.props.graded !== false);
     this.pen = h("button", { type: "button", class: "of-button of-pen", title: this.words.penTitle, aria: { pressed: "false" },
       onclick: () => this.setDrawing(!this.drawing) }, icon("box"), this.words.pen);
     this.whole = h("button", { type: "button", class: "of-button", hidden: true, title: this.words.wholeTitle,
@@ -72,6 +73,7 @@ class Looking {
     for (const node of [document.body, document.documentElement]) this.themes.observe(node, { attributes: true, attributeFilter: ["class"] });
     // Whoever holds another slider for the same threshold says so without a word to the server.
     this.root.addEventListener("onelabel:threshold", (e) => this.threshold(Number(e.detail)), { signal });
+    this.root.addEventListener("onelabel:hover", (e) => this.light(e.detail), { signal }); // words that speak of findings
     this.theme();
   }
 
@@ -87,6 +89,7 @@ class Looking {
     this.findings.set(told?.items, told?.classes);
     this.canvas.figures = figures(this.findings.items);
     this.hovering = null;
+    this.lit = [];
     this.panel.busy = false;
     const [title, hint] = told?.blank ?? ["No image yet", "Add photographs in Data first."];
     this.blank.hidden = Boolean(image);
@@ -143,8 +146,18 @@ class Looking {
   hover(n) {
     if (n === this.hovering) return;
     this.hovering = n;
+    this.lit = [];
     this.host.style.cursor = n === null ? "" : "pointer";
     this.panel.hovered(n);
+    this.root.dispatchEvent(new CustomEvent("onelabel:hovered", { bubbles: true, detail: n }));
+    this.draw();
+  }
+
+  /** Show some findings as if the pointer were over each of them. */
+  light(numbers) {
+    this.lit = (numbers ?? []).filter((n) => n in this.findings.items);
+    this.hovering = null;
+    this.panel.hovered(this.lit[0] ?? null);
     this.draw();
   }
 
@@ -198,7 +211,8 @@ class Looking {
       this.scheduled = null;
       if (!this.view.width) return;
       this.canvas.picture(this.image, this.picture);
-      this.canvas.found(this.findings, { hovered: this.hovering, region: this.region, drawn: this.box });
+      const hovered = this.hovering === null ? this.lit : [this.hovering];
+      this.canvas.found(this.findings, { hovered, region: this.region, drawn: this.box });
     });
   }
 

@@ -5,9 +5,9 @@ import { count, h, say } from "../dom.js";
 const MOST_ROWS = 300;
 
 export class Panel {
-  /** `each` gives every class a threshold of its own; `act` is what the panel asks for. */
-  constructor(findings, each, act) {
-    Object.assign(this, { findings, each, act });
+  /** `each` gives every class a threshold of its own, none has one without `graded`; `act` is what the panel asks for. */
+  constructor(findings, each, act, graded) {
+    Object.assign(this, { findings, each, act, graded });
     this.sure = slider("How sure, at least", (value) => act.threshold(value), () => act.moved());
     this.classes = h("ul", { class: "of-classes", aria: { label: "Classes found" } });
     this.list = h("ul", { class: "of-list", role: "listbox", aria: { label: "What was found; Space takes one out or back in", multiselectable: "true" },
@@ -22,7 +22,7 @@ export class Panel {
   /** Bring everything up to date; `told` is said where nothing has been looked for yet. */
   paint(told) {
     const { findings } = this, looked = told === null, any = findings.items.length > 0, reaching = findings.reaching();
-    this.sure.element.hidden = looked && !findings.graded;
+    this.sure.element.hidden = !this.graded || (looked && !findings.graded);
     this.sure.show(findings.threshold);
     this.classes.hidden = this.list.hidden = !any;
     this.keep.hidden = !any;
