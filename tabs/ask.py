@@ -78,12 +78,8 @@ class _Page:
         self._one.connect(self._inputs, PLACE.here)
         self._many.connect(self._inputs, PLACE.here, self._project)
         # What was asked of one image is what one may want to ask of all.
-        self._many_tab.select(
-            lambda one, many: many or one,
-            [self._one.question, self._many.question],
-            self._many.question,
-            **QUIET,
-        )
+        asked = [self._one.question, self._many.question]
+        self._many_tab.select(None, asked, self._many.question, js="(one, many) => many || one")
         for comes in (self._many.jobs.ended, self._answers_tab.select):
             comes(shown_anew, self._project, self._answers, **QUIET)
 
