@@ -79,11 +79,13 @@ export function strip(app) {
     say(accept.firstChild, stage.object?.draft ? "Accept" : "Done");
     add.setAttribute("aria-pressed", String(stage.adding));
     take.setAttribute("aria-pressed", String(!stage.adding));
-    const text = busy ? DOING[task.op] ?? "Working …" : step === "point" && !object ? "Click an object. Right-click takes away, drag draws a box." : "";
+    const waits = step === "alpha" && made && !app.matte.cutout, share = task.share === null ? "" : ` ${Math.round(100 * task.share)} %`;
+    const text = busy ? `${DOING[task.op] ?? "Working …"}${share}` : waits ? "Finding the object's own colours …"
+      : step === "point" && !object ? "Click an object. Right-click takes away, drag draws a box." : "";
     say(say_, text);
     say_.hidden = !text;
   };
-  stage.on("step task image selection objects object segmented changed settings", update);
+  stage.on("step task image selection objects object segmented changed settings loading shown", update);
   update();
   return element;
 }

@@ -17,11 +17,7 @@ export class Cutouts {
       const promise = Picture.load(`media/cutout/${key}`);
       promise.then((picture) => { promise.picture = picture; }, () => this.held.delete(key));
       this.held.set(key, promise);
-      while (this.held.size > KEPT) {
-        const [old, gone] = this.held.entries().next().value;
-        this.held.delete(old);
-        gone.then((picture) => setTimeout(() => picture.close(), 1000), () => {});
-      }
+      if (this.held.size > KEPT) this.held.delete(this.held.keys().next().value); // not closed: it may still be shown
     }
     return this.held.get(key);
   }

@@ -49,6 +49,7 @@ export class Flow {
     if (step !== "point") {
       if (!object) return this.say("Point out an object first: click it, drag a box, or write a word.");
       if (!AREAS.includes(object.shape.kind)) return this.say("This one has no area. Choose a mask, a polygon or a box.");
+      if (object.shape.kind === "box") return this.#cutBox(object);
       object.candidates = null;
       stage.select(object.id); // its clicks are done with for now
     }
@@ -67,6 +68,13 @@ export class Flow {
     stage.emit("step", { before });
     this.layers.draw("back", "top");
     this.matte.draw();
+  }
+
+  // A rectangle is no outline: the segmenter makes one of it first.
+  #cutBox(object) {
+    this.stage.select(object.id, { open: true });
+    this.labelling.frame(object.shape.xyxy);
+    this.say("The box is cut out first. Go on once its mask is right; undo brings the box back.");
   }
 
   /** On to what comes next: the band, the alpha, the next object. False where there is nothing to go on with. */
@@ -129,7 +137,7 @@ export class Flow {
     if (this.object?.id !== id || stage.image?.id !== image || this.step === "point") return;
     if (!answer.ok) {
       this.say(answer.error, "error");
-      if (this.bandOf(object).undo()) this.asking.ask(id); // back to what could be worked out
+      if (answer.kind !== "Broken" && this.bandOf(object).undo()) this.asking.ask(id); // back to what could be worked out
       else if (this.step === "band") this.setStep("point");
       return;
     }
@@ -183,6 +191,7 @@ export class Flow {
     if (!object || task.running) return;
     if (!AREAS.includes(object.shape.kind)) return this.say("This one has no area. Choose a mask, a polygon or a box.");
     if (this.step === "point" && object.shape.kind === "alpha") return this.setStep("alpha");
+    if (object.shape.kind === "box") return this.#cutBox(object);
     const image = stage.image.id, { id } = object, band = this.bandOf(object);
     object.candidates = null;
     await this.settled();
