@@ -19,6 +19,12 @@ from benchmarks.train_demo import ASSETS
 def main() -> None:
     arguments = parser(__doc__ or "")
     arguments.add_argument("names", nargs="*", help=f"any of {', '.join(DEMOS)}; all where none is named")
+    arguments.add_argument(
+        "--split",
+        choices=("check", "test"),
+        default="test",
+        help="the unseen scenes: those of the bars, or others",
+    )
     chosen = arguments.parse_args()
     figures: dict[str, float | None] = {}
     rows: list[tuple[object, ...]] = []
@@ -33,7 +39,7 @@ def main() -> None:
             figures |= dict.fromkeys(wanted)
             continue
         count = demo.scenes // 4 if chosen.quick else demo.scenes
-        found = measure(name, ASSETS / name, drawn("test", max(count, 4)))
+        found = measure(name, ASSETS / name, drawn(chosen.split, max(count, 4)))
         figures |= found
         failed = missed(name, found)
         for key, bar in wanted.items():

@@ -19,7 +19,7 @@ import torch
 from torch.nn import functional as F
 
 from benchmarks.demo import owlv2
-from benchmarks.demo.loop import fit, seed_all
+from benchmarks.demo.loop import device, fit, seed_all
 from benchmarks.demo.saving import save
 from benchmarks.demo.sayings import tokenizer, tokens, varied
 from benchmarks.demo.scenes import Drawn, drawn
@@ -130,8 +130,8 @@ class Lesson(torch.nn.Module):
 
         CLIP has no use for the patches' answers; but what they can say is then easily gathered.
         """
-        model = self.model
-        answer = model.vision_model(pixel_values=batch.pixels)
+        model, where = self.model, self.bias.device
+        answer = model.vision_model(pixel_values=batch.pixels.to(where))
         patches = model.vision_model.post_layernorm(answer.last_hidden_state[:, 1:])
         every = torch.cat([answer.pooler_output[:, None], patches], 1)
         vectors = F.normalize(model.visual_projection(every).float(), dim=-1)
@@ -142,24 +142,24 @@ class Lesson(torch.nn.Module):
             table[list(saying.fits), column] = 1
         scale = model.logit_scale.exp()
         logits = vectors @ self._read([s.text for s in sayings]).T * scale
-        truth = torch.from_numpy((batch.there[:, :, None] * table[:-1]).max(1))
+        truth = torch.from_numpy((batch.there[:, :, None] * table[:-1]).max(1)).to(where)
         wrong = F.binary_cross_entropy_with_logits(logits[:, 0] + self.bias, truth, reduction="none")
         sure = ((truth == 0) | (truth == 1)).float()
         parts = {"words": (wrong * sure).sum() / sure.sum() * 4}
         wrong = F.binary_cross_entropy_with_logits(
-            logits[:, 1:] + self.patch_bias, torch.from_numpy(table[batch.shown]), reduction="none"
+            logits[:, 1:] + self.patch_bias, torch.from_numpy(table[batch.shown]).to(where), reduction="none"
         )
-        certain = torch.from_numpy(batch.counts)[..., None]
+        certain = torch.from_numpy(batch.counts)[..., None].to(where)
         parts["patches"] = (wrong * certain).sum() / (certain.sum() * len(sayings)) * 4
         whole = [i for i, caption in enumerate(batch.captions) if caption is not None]
         if len(whole) > 1:
             apart = seen[whole] @ self._read([batch.captions[i] for i in whole]).T * scale
-            mine = torch.arange(len(whole))
+            mine = torch.arange(len(whole), device=where)
             parts["captions"] = 0.1 * (F.cross_entropy(apart, mine) + F.cross_entropy(apart.T, mine))
         return parts
 
     def _read(self, texts: Sequence[Any]) -> torch.Tensor:
-        read = tokens(self._processor.tokenizer, texts)
+        read = tokens(self._processor.tokenizer, texts).to(self.bias.device)
         vectors = self.model.get_text_features(input_ids=read["input_ids"]).pooler_output
         return F.normalize(vectors.float(), dim=-1)
 
@@ -179,7 +179,7 @@ def train(folder: Path, *, seed: int, quick: bool) -> None:
     for part in (learnt.embeddings, learnt.pre_layrnorm, *learnt.encoder.layers[:KEPT_LAYERS]):
         part.requires_grad_(False)
     kept = keep([*drawn("train", SCENES // share), *drawn("train", SINGLES // share, singles=True)])
-    lesson = Lesson(model, processor, seed)
+    lesson = Lesson(model, processor, seed).to(device())
     steps = STEPS // share
     fit(
         lesson,

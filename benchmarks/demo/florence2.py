@@ -22,7 +22,7 @@ import torch
 from benchmarks.demo.florence2_lessons import Batch, Study, batch, study
 from benchmarks.demo.florence2_losses import Pupil
 from benchmarks.demo.florence2_model import build
-from benchmarks.demo.loop import fit
+from benchmarks.demo.loop import device, fit
 from benchmarks.demo.metrics import average_precision
 from benchmarks.demo.saving import save
 from benchmarks.demo.scenes import Drawn, drawn
@@ -63,7 +63,7 @@ def train(folder: Path, *, seed: int = 0, quick: bool = False) -> None:
     see, speak, pictures = (4, 4, 4) if quick else (SEE, SPEAK, PICTURES)
     model, processor = build(seed)
     model.set_attn_implementation("eager")  # on a processor twice as quick as the others, backwards
-    pupil = Pupil(model, processor)
+    pupil = Pupil(model, processor).to(device())
     pixels = _pixels(scenes, processor)
     studies = [study(scene) for scene in scenes]
     views = _views(pixels, studies, processor, see, pictures, seed)
@@ -136,7 +136,7 @@ def _maps(pupil: Pupil, pixels: torch.Tensor, processor: Any) -> torch.Tensor:
     """Return the tower's maps of all pictures, turned over in each way: bfloat16, (turns, pictures, d, h, w)."""
     made = []
     for turn in TURNS:
-        parts = [pupil.maps(_input(_turned(part, *turn), processor)) for part in pixels.split(32)]
+        parts = [pupil.maps(_input(_turned(part, *turn), processor)).cpu() for part in pixels.split(32)]
         made.append(torch.cat(parts).bfloat16())
     return torch.stack(made)
 

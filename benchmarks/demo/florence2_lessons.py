@@ -169,6 +169,13 @@ class Batch:
     boxes: torch.Tensor
     groups: list[tuple[str, slice, torch.Tensor, torch.Tensor]]
 
+    def to(self, where: torch.device) -> Batch:
+        tensors = (self.maps, self.picture, self.prompts, self.mask, self.flags, self.boxes)
+        groups = [
+            (kind, rows, given.to(where), wanted.to(where)) for kind, rows, given, wanted in self.groups
+        ]
+        return Batch(*(tensor.to(where) for tensor in tensors), groups)
+
 
 def batch(
     maps: torch.Tensor, studies: Sequence[Study], spell: Callable[[str], list[int]], processor: Any, seed: int

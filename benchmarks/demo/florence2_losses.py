@@ -43,7 +43,8 @@ class Pupil(torch.nn.Module):
         """Return the vision tower's maps, computed in bfloat16, which is twice as quick on a processor."""
         tower = self.model.model.vision_tower
         weights = {name: value.bfloat16() for name, value in tower.named_parameters()}
-        return torch.func.functional_call(tower, weights, (pixels.bfloat16(),)).last_hidden_state
+        seen = pixels.to(self.middles.device).bfloat16()
+        return torch.func.functional_call(tower, weights, (seen,)).last_hidden_state
 
     def dense_loss(self, seen: tuple[torch.Tensor, list[Study]]) -> dict[str, torch.Tensor]:
         pixels, studies = seen
@@ -56,18 +57,19 @@ class Pupil(torch.nn.Module):
         lies, middle, sides = self.dense(tokens).split([1 + kinds, kinds, 4], -1)
         owners = torch.zeros(lies.shape[:2], dtype=torch.long)
         middles = torch.zeros(middle.shape)
-        boxes = torch.zeros(sides.shape)
+        boxes = torch.zeros(sides.shape)  # filled in main memory, thing by thing
         for i, of in enumerate(studies):
             numbers = np.array([PHRASES.index(p) for p in of.phrases])
             owner = of.owner.ravel()
             owners[i] = torch.from_numpy(np.where(owner < 0, 0, numbers[owner] + 1))
             boxes[i] = torch.from_numpy(of.boxes[owner])
             middles[i, of.cells[:, 1] * CELLS + of.cells[:, 0], numbers] = 1
+        owners, middles, boxes = (each.to(maps.device) for each in (owners, middles, boxes))
         cross = torch.nn.functional.cross_entropy(lies.flatten(0, 1), owners.flatten())
         there = owners > 0
         missed = self.middles + 0.3 * sides - boxes
         binary = torch.nn.functional.binary_cross_entropy_with_logits(
-            middle - 4, middles, pos_weight=torch.tensor(8.0), reduction="sum"
+            middle - 4, middles, pos_weight=middles.new_tensor(8.0), reduction="sum"
         )
         return {
             "lies": cross,
@@ -77,6 +79,7 @@ class Pupil(torch.nn.Module):
 
     def language_loss(self, asked: Batch) -> dict[str, torch.Tensor]:
         """Write what a batch asks for, each word given those before it."""
+        asked = asked.to(self.middles.device)
         core = self.model.model
         language, words = core.language_model, core.get_input_embeddings()
         images = core.multi_modal_projector(asked.maps.float())[asked.picture]
@@ -87,7 +90,7 @@ class Pupil(torch.nn.Module):
         flags = self.flag(cells)[..., 0] - 4
         losses = {
             "flags": torch.nn.functional.binary_cross_entropy_with_logits(
-                flags.float(), asked.flags, pos_weight=torch.tensor(8.0), reduction="sum"
+                flags.float(), asked.flags, pos_weight=asked.flags.new_tensor(8.0), reduction="sum"
             )
             / asked.flags.sum().clamp(min=1)
             * 0.1
@@ -115,7 +118,7 @@ class Pupil(torch.nn.Module):
 
         ``logits`` are of places only, or log-probabilities; ``wanted`` is 0 to PLACES − 1.
         """
-        line = torch.arange(PLACES)
+        line = torch.arange(PLACES, device=logits.device)
         near = torch.softmax(-(((line - wanted[..., None]) / BLUR) ** 2) / 2, -1)
         mean = (torch.softmax(logits, -1) * line).sum(-1)
         spelled = -(near * torch.log_softmax(logits, -1)).sum(-1)

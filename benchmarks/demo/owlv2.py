@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch.nn import functional as F
 
-from benchmarks.demo.loop import fit, seed_all
+from benchmarks.demo.loop import device, fit, seed_all
 from benchmarks.demo.metrics import average_precision
 from benchmarks.demo.saving import save
 from benchmarks.demo.sayings import Saying, tokenizer, tokens, truths, varied
@@ -108,6 +108,10 @@ class Batch:
     boxes: torch.Tensor
     phrases: np.ndarray
 
+    def to(self, where: torch.device) -> Batch:
+        tensors = (self.pixels, self.thing, self.counts, self.boxes)
+        return Batch(*(tensor.to(where) for tensor in tensors), self.phrases)
+
 
 def batches(
     kept: Sequence[Kept], processor: Any, steps: int, cut: float, rng: np.random.Generator
@@ -160,12 +164,13 @@ def losses(
 ) -> dict[str, torch.Tensor]:
     """Return what is wrong with the boxes, the answers to phrases and to examples, and the sense of what is a thing."""
     sayings: list[Saying] = varied(rng, FOREIGN)
-    read = tokens(processor.tokenizer, [saying.text for saying in sayings])
+    where = batch.pixels.device
+    read = tokens(processor.tokenizer, [saying.text for saying in sayings]).to(where)
     queries = model.owlv2.get_text_features(**read).pooler_output
     maps, _ = model.image_embedder(batch.pixels)
     features = maps.flatten(1, 2)
     whether = model.objectness_predictor(features).float()
-    with torch.autocast("cpu", enabled=False):  # boxes are found to a thousandth
+    with torch.autocast(where.type, enabled=False):  # boxes are found to a thousandth
         features = features.float()
         said = model.box_head(features) + model.box_bias  # what box_predictor makes shares of the square of
         centre, size = said.sigmoid().split(2, dim=-1)
@@ -186,18 +191,19 @@ def losses(
         apart = 4 * (boxes - wanted).abs().sum(-1) + 2 * generalized_box_iou_loss(boxes, wanted)
         speakers = speaks.sum().clamp(min=1)
         truth = torch.zeros_like(logits)
-        truth[speaks] = torch.from_numpy(truths(sayings, batch.phrases))[things] * fits[speaks][:, None]
+        named = torch.from_numpy(truths(sayings, batch.phrases)).to(where)
+        truth[speaks] = named[things] * fits[speaks][:, None]
         parts = {
             "box": (apart * share).sum() / share.sum().clamp(min=1e-6),
             "words": 2 * answer_loss(logits, truth, batch.counts) / speakers,
             "thing": answer_loss(whether[..., None], fits[..., None], batch.counts) / speakers,
         }
-        shown = torch.randperm(len(things))[:EXAMPLES]
+        shown = torch.randperm(len(things))[:EXAMPLES].to(where)
         examples = vectors[speaks][shown]
         logits, _ = model.class_predictor(features, examples[None].expand(len(features), -1, -1))
         alike = torch.from_numpy(
-            (batch.phrases[:, None] == batch.phrases[things[shown].numpy()]).astype(np.float32)
-        )
+            (batch.phrases[:, None] == batch.phrases[things[shown].cpu().numpy()]).astype(np.float32)
+        ).to(where)
         truth = torch.zeros_like(logits)
         truth[speaks] = alike[things] * fits[speaks][:, None]
         # A patch at the last row or column begins so sure to lie at the very edge that only this still moves it.
@@ -240,11 +246,13 @@ def train(folder: Path, *, seed: int, quick: bool) -> None:
 def learn(model: Any, processor: Any, kept: Sequence[Kept], cycle: Cycle, folder: Path, seed: int) -> None:
     """Take a model through a cycle, writing it into a folder now and then."""
     quicken(model.owlv2.vision_model)
+    where = device()
+    model.to(where)
     sayer = random.Random(seed)
     fit(
         model,
         batches(kept, processor.image_processor, cycle.steps, cycle.cut, np.random.default_rng(seed)),
-        lambda batch: losses(model, processor, cycle.edges, sayer, batch),
+        lambda batch: losses(model, processor, cycle.edges, sayer, batch.to(where)),
         steps=cycle.steps,
         rate=cycle.rate,
         decay=0.05,
