@@ -7,13 +7,14 @@ import sys
 import threading
 import webbrowser
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from studio.access import LOCAL
 from studio.commands.ask import answers, ask
 from studio.commands.jobs import app as jobs
+from studio.commands.matte import matte
 from studio.commands.opening import known_project, project_of, said, studio_of
 from studio.commands.predict import predict
 from studio.devices import size_text
@@ -197,20 +198,43 @@ def export(
     target: Annotated[Path, typer.Argument(help="A folder, or a file that ends in .zip.")],
     format: Annotated[
         str,
-        typer.Option(help="coco, labelme, voc, yolo, yolo-boxes, yolo-segments, masks, masks-instances …"),
+        typer.Option(
+            help="coco, labelme, voc, yolo, yolo-boxes, yolo-segments, masks, masks-instances, matting …"
+        ),
     ] = "coco",
     with_images: Annotated[bool, typer.Option(help="Put the images in too.")] = False,
     drafts: Annotated[bool, typer.Option(help="Include what nobody has accepted yet.")] = False,
     only: Annotated[str, typer.Option(help="Which images: all, labelled or done.")] = "all",
+    what: Annotated[
+        list[str] | None,
+        typer.Option(help="Of mattes: cutout, alpha, trimap, foreground, composite. May be repeated."),
+    ] = None,
+    background: Annotated[
+        str, typer.Option(help="Of composites: #rrggbb, or a picture file.", metavar="COLOUR|FILE")
+    ] = "#ffffff",
+    kind: Annotated[str, typer.Option(help="Of cut-outs and composites: png, webp or jpeg.")] = "png",
+    bits: Annotated[int, typer.Option(help="Of alphas: 8 or 16; 0 as they are kept.")] = 0,
 ) -> None:
-    """Write a project's annotations."""
+    """Write a project's annotations; with --format matting its cut-outs, alphas and trimaps."""
     studio = studio_of(context)
+    from studio.formats.matting import AS_KEPT, MattingOptions
     from studio.operations import exchange
 
     def work() -> None:
         found = known_project(studio, project)
+        mattes = None
+        if format == "matting":
+            under = background if background.startswith("#") else _picture(background)
+            mattes = MattingOptions(tuple(what or AS_KEPT.what), kind, bits, under)
         report = exchange.export_annotations(
-            studio.store, found.id, format, target, with_images=with_images, drafts=drafts, only=only
+            studio.store,
+            found.id,
+            format,
+            target,
+            with_images=with_images,
+            drafts=drafts,
+            only=only,
+            mattes=mattes,
         )
         typer.echo(f"{report.annotations} annotations of {report.images} images written to {target}.")
         for note in report.problems:
@@ -219,9 +243,18 @@ def export(
     said(work)
 
 
+def _picture(path: str) -> Any:
+    from studio.images import decode
+
+    if not Path(path).is_file():
+        raise NotFound(f"There is no file {path}. A background is a picture, or a colour such as #ffffff.")
+    return decode(Path(path), path)
+
+
 app.command("predict")(predict)
 app.command("ask")(ask)
 app.command("answers")(answers)
+app.command("matte")(matte)
 app.add_typer(jobs, name="jobs")
 
 

@@ -24,6 +24,7 @@ from studio.operations.predict import FIRST_THRESHOLD, Recipe, find_in
 from studio.operations.reports import report
 from studio.rest.asking import asking
 from studio.rest.guard import LARGEST_JSON, Guard, SentenceRoute, answer_to, bytes_of
+from studio.rest.mattes import MATTE_UPLOAD, matte_routes
 from studio.rest.wire import (
     JobBody,
     PredictBody,
@@ -51,6 +52,7 @@ def api(studio: Studio) -> FastAPI:
     app.include_router(_reading(studio))
     app.include_router(_predicting(studio))
     app.include_router(asking(studio))
+    app.include_router(matte_routes(studio, partial(_told, studio)))
     app.include_router(_working(studio))
 
     @app.exception_handler(HTTPException)
@@ -58,7 +60,9 @@ def api(studio: Studio) -> FastAPI:
         return answer_to(error)
 
     largest = min(images.MAX_BYTES, bytes_of(studio.settings.max_file_size))
-    app.add_middleware(Guard, most=lambda path: largest if path.endswith(UPLOAD) else LARGEST_JSON)
+    app.add_middleware(
+        Guard, most=lambda path: largest if path.endswith((UPLOAD, MATTE_UPLOAD)) else LARGEST_JSON
+    )
     return app
 
 
@@ -151,8 +155,7 @@ def _found(recipe: Recipe, width: int, height: int, detections: Any) -> dict[str
 def _working(studio: Studio) -> APIRouter:
     router = APIRouter(prefix="/jobs", route_class=SentenceRoute)
 
-    def told(job_id: str, person: str) -> dict[str, Any]:
-        return job_json(jobs.job_for(studio, job_id, person), jobs.running(studio, job_id))
+    told = partial(_told, studio)
 
     @router.get("")
     def listed(request: Request, project: str) -> list[dict[str, Any]]:
@@ -211,3 +214,7 @@ def _working(studio: Studio) -> APIRouter:
         jobs.forget(studio, studio.person(request), job)
 
     return router
+
+
+def _told(studio: Studio, job_id: str, person: str) -> dict[str, Any]:
+    return job_json(jobs.job_for(studio, job_id, person), jobs.running(studio, job_id))

@@ -21,11 +21,13 @@ from studio.project import Cell, ImageColumn, ImageRecord, Job, Project
 from studio.studio import Studio
 
 
-class _Body(BaseModel):
+class Body(BaseModel):
+    """What every body has in common."""
+
     model_config = ConfigDict(extra="forbid")  # a field that is misspelt is told, not passed over
 
 
-class TilingBody(_Body):
+class TilingBody(Body):
     """Look at large images in overlapping tiles."""
 
     side: int = 640
@@ -36,7 +38,7 @@ class TilingBody(_Body):
     whole: bool = True
 
 
-class FusionBody(_Body):
+class FusionBody(Body):
     """How several detectors' findings become one."""
 
     way: Literal["wbf", "nms", "soft-nms"] = "wbf"
@@ -44,7 +46,7 @@ class FusionBody(_Body):
     weights: list[float] = []
 
 
-class RecipeBody(_Body):
+class RecipeBody(Body):
     """Which models predict, and what becomes of what they find."""
 
     models: list[str] = Field(description="1 to 5 detectors, or one classifier or semantic segmenter.")
@@ -72,8 +74,8 @@ class PredictBody(RecipeBody):
     region: list[float] | None = Field(None, description="x0, y0, x1, y1 of the part to look at.")
 
 
-class JobBody(RecipeBody):
-    """Predict images of a project, and save what is found as drafts."""
+class ImagesBody(Body):
+    """Images of a project."""
 
     project: str = Field(description="The project's id.")
     images: Literal["all", "unlabelled", "todo"] | list[str] = Field(
@@ -82,7 +84,11 @@ class JobBody(RecipeBody):
     title: str = ""
 
 
-class QueryBody(_Body):
+class JobBody(RecipeBody, ImagesBody):
+    """Predict images of a project, and save what is found as drafts."""
+
+
+class QueryBody(Body):
     """A question to a model."""
 
     model: str = Field(description="A model of the role answerer.")
@@ -100,19 +106,14 @@ class AskBody(QueryBody):
     region: list[float] | None = Field(None, description="x0, y0, x1, y1 of the part to ask about.")
 
 
-class AskJobBody(QueryBody):
+class AskJobBody(QueryBody, ImagesBody):
     """Ask about images of a project, and write the answers into tags or a column."""
 
-    project: str = Field(description="The project's id.")
-    images: Literal["all", "unlabelled", "todo"] | list[str] = Field(
-        "all", description="Which, or their ids."
-    )
     column: str = Field("", description="The name of the column for the answers; it is added if need be.")
     tag: str = Field("", description=f"Or the tag, with {ANSWER} where the answer stands.")
     choices: list[str] = Field([], description="The only answers that count.")
     most: int = Field(MOST_TAGS, description="How many different tags a job may make.")
     again: Literal["fill", "replace"] = "fill"
-    title: str = ""
 
     def asked(self) -> Query:
         if bool(self.column.strip()) == bool(self.tag.strip()):
