@@ -42,6 +42,11 @@ class TrimapMatter:
 
         Raises BadInput where image or trimap are not uint8 of one size.
         """
+        *_, alpha = self.matte_in_steps(image, trimap)
+        return alpha
+
+    def matte_in_steps(self, image: np.ndarray, trimap: np.ndarray) -> Iterator[float | np.ndarray]:
+        """Yield the share that is done after each tile, and last what ``matte`` returns."""
         check_image(image)
         if trimap.dtype != np.uint8 or trimap.shape != image.shape[:2]:
             raise BadInput(
@@ -51,15 +56,18 @@ class TrimapMatter:
         unknown = (trimap != 0) & (trimap != 255)
         alpha = (trimap == 255).astype(np.float32)
         if not unknown.any():
-            return alpha
+            yield alpha
+            return
         found = np.zeros(alpha.shape, np.float32)
         weight = np.zeros(alpha.shape, np.float32)
         levels = np.where(unknown, np.uint8(128), trimap)
-        for place, fade in _tiles(unknown):
+        tiles = list(_tiles(unknown))
+        for number, (place, fade) in enumerate(tiles, 1):
             found[place] += fade * self._alpha(image[place], levels[place])
             weight[place] += fade
+            yield number / len(tiles)
         alpha[unknown] = found[unknown] / weight[unknown]
-        return alpha
+        yield alpha
 
     def _alpha(self, image: np.ndarray, trimap: np.ndarray) -> np.ndarray:
         """Return what the network says of a piece, float32 of its shape, known pixels included."""

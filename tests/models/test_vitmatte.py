@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from models import vitmatte as family
-from studio.adapters import Matter, NoOptions
+from studio.adapters import Matter, NoOptions, SteadyMatter
 from studio.errors import BadInput
 from tests.models.tiny_sam2 import picture, shake
 
@@ -171,3 +171,13 @@ def test_what_does_not_fit_is_refused_with_a_sentence(matter):
         matter.matte(image, ring(50, 40))
     with pytest.raises(BadInput, match="trimap"):
         matter.matte(image, ring(40, 50).astype(np.float32))
+
+
+def test_it_says_after_each_tile_how_far_it_is(matter, monkeypatch):
+    monkeypatch.setattr(family, "WHOLE", 100 * 100)
+    monkeypatch.setattr(family, "TILE", 96)
+    monkeypatch.setattr(family, "OVERLAP", 16)
+    *shares, alpha = matter.matte_in_steps(picture(150, 200), ring(150, 200))
+    assert isinstance(matter, SteadyMatter) and len(shares) > 2
+    assert shares == sorted(shares) and shares[-1] == 1
+    assert np.array_equal(alpha, matter.matte(picture(150, 200), ring(150, 200)))
