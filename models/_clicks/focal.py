@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from models._clicks.layers import resize
 from models._clicks.refiner import Refiner
 from models._clicks.ritm import State
-from models._clicks.zoom import EXPANSION, Click, ZoomRules, as_points, paste, shares
+from models._clicks.zoom import EXPANSION, Click, ZoomRules, as_points, paste
 
 SIDE = 256  # of the coarse network's input, and of the refiner's crop
 THRESHOLD = 0.49
@@ -74,7 +74,7 @@ def _refine(
     near: Part,
 ) -> Tensor:
     top, bottom, left, right = focus
-    crop = resize(shares(picture[:, :, top:bottom, left:right]), (SIDE, SIDE))
+    crop = resize(picture[:, :, top:bottom, left:right], (SIDE, SIDE))
     down, across = SIDE / (bottom - top), SIDE / (right - left)
     moved = [((y - top) * down, (x - left) * across, p) for y, x, p in clicks]
     points = as_points(moved).to(picture.device)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from models._clicks.hrnet import HighResolution
-from models._clicks.layers import click_stem, disks, halve, normalised, resize
+from models._clicks.layers import click_stem, disks, halve, normalised, resize, shares
 from models._clicks.zoom import Click, Region, ZoomRules, as_points, mirrored, paste
 
 # As RITM's program for people looks, and as its evaluation does; the second needs a mask above 0.49.
@@ -88,7 +88,7 @@ def answer(
     previous = np.zeros(size, np.float32) if probability is None else probability
     part, moved = rules.cut(picture, clicks, region)
     known, _ = rules.cut(torch.from_numpy(previous).to(picture.device)[None, None], clicks, region)
-    part = torch.cat([part, known], 1)
+    part = torch.cat([shares(part), known], 1)
     points = torch.cat([as_points(moved), as_points(mirrored(moved, part.shape[-1]))]).to(picture.device)
     logits = network(torch.cat([part, part.flip(-1)]), points)["instances"]
     mean = 0.5 * (logits[:1] + logits[1:].flip(-1))

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -91,7 +92,7 @@ class ClickSegmenter:
             for number in range(done + 1, len(clicks) + 1):
                 state = self._answer(picture, clicks[:number], state, begun=prompt.mask is not None)
         shown = state.shown > MASK_SHOWS
-        score = float(state.probability[shown].mean()) if shown.any() else 0.0
+        score = cv2.mean(state.probability, shown.view(np.uint8))[0]  # 0 where nothing is shown
         answered = self._remember(_Remembered(embedding.data.digest, prompt.mask, clicks, state))
         return [Candidate(Mask.from_array(shown), score, answered)]
 

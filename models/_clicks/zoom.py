@@ -84,13 +84,13 @@ class ZoomRules:
     ) -> tuple[Tensor, list[Click]]:
         """Return the region of (b, c, h, w) in the network's size, and the clicks in its pixels.
 
-        A picture of bytes becomes one of 0 to 1, and only as far as it is looked at.
+        A picture of bytes stays one where it keeps its size; resized it is one of 0 to 1.
         """
         if region is None:
-            return shares(picture), list(clicks)
+            return picture, list(clicks)
         top, bottom, left, right = region
         height, width = bottom - top + 1, right - left + 1
-        part = shares(picture[:, :, top : bottom + 1, left : right + 1])
+        part = picture[:, :, top : bottom + 1, left : right + 1]
         if self.side and self.keep_aspect:
             scale = self.side / max(height, width)
             part = resize(part, (round(height * scale), round(width * scale)))
@@ -98,11 +98,6 @@ class ZoomRules:
             part = resize(part, (self.side, self.side))
         down, across = part.shape[-2] / height, part.shape[-1] / width
         return part, [(down * (y - top), across * (x - left), positive) for y, x, positive in clicks]
-
-
-def shares(picture: Tensor) -> Tensor:
-    """Return a picture of bytes as one of 0 to 1; another as it is."""
-    return picture.float().div_(255) if picture.dtype == torch.uint8 else picture
 
 
 def paste(found: Tensor, region: Region | None, size: tuple[int, int]) -> Tensor:

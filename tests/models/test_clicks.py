@@ -19,6 +19,7 @@ transformers = pytest.importorskip("transformers")
 from models._clicks import focal  # noqa: E402
 from models._clicks.cards import load_clicks  # noqa: E402
 from models._clicks.checkpoint import build, pipeline_of  # noqa: E402
+from models._clicks.layers import resize  # noqa: E402
 from models._clicks.segmenter import Answered, ClickSegmenter  # noqa: E402
 
 H18S = {"width": 18, "ocr_width": 48, "small": True}
@@ -349,6 +350,15 @@ def test_tiny_and_thin_pictures_are_answered_to_the_edge(segmenters, family, siz
     height, width = size
     answers = one_by_one(segmenter, embedding, [Point(width, height), Point(0, 0, False)])
     assert all((a.mask.height, a.mask.width) == size and np.isfinite(a.score) for a in answers)
+
+
+@pytest.mark.parametrize("shape", [(3, 5), (90, 70), (900, 1300), (1200, 31)])
+@pytest.mark.parametrize("size", [(64, 48), (1, 1)])
+def test_a_picture_of_bytes_is_resized_as_one_of_shares_is(shape, size):
+    image = np.random.default_rng(0).integers(0, 255, (*shape, 3), dtype=np.uint8)
+    of_bytes = torch.from_numpy(image).permute(2, 0, 1)[None]
+    wished = torch.nn.functional.interpolate(of_bytes / 255, size, mode="bilinear", align_corners=True)
+    assert resize(of_bytes, size).sub(wished).abs().max() < 1e-6
 
 
 # ---- descriptions that are not to be trusted --------------------------------------------------------
