@@ -316,3 +316,11 @@ def iou(first: Shape, second: Shape, height: int, width: int) -> float:
     if isinstance(first, Box) and isinstance(second, Box):
         return float(box_iou([first], [second])[0, 0])
     return float(mask_iou([shape_mask(first, height, width)], [shape_mask(second, height, width)])[0, 0])
+
+
+def overlap(first: Shape, second: Shape, height: int, width: int) -> float:
+    """Return how much two objects overlap: as boxes where one of them is no more than a box, otherwise by pixels."""
+    if isinstance(first, Box) or isinstance(second, Box):
+        boxes = [shape_box(shape, (height, width)) for shape in (first, second)]
+        return float(box_iou(boxes[:1], boxes[1:])[0, 0]) if all(boxes) else 0.0
+    return iou(first, second, height, width)

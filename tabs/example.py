@@ -9,14 +9,15 @@ from typing import Any
 import gradio as gr
 
 from studio.app import Shared
-from studio.errors import BadInput, NotFound
+from studio.errors import BadInput
 from studio.operations.examples import first_threshold
 from studio.operations.predict import Recipe
 from studio.studio import Studio
 from tabs._example_models import ExampleModels
 from tabs._example_panel import Examples
 from tabs._finding.many import Dataset
-from tabs._finding.one import Kept, OneImage
+from tabs._finding.one import OneImage
+from tabs._finding.opening import lead_to_segment, open_project
 from tabs._finding.page import Place, page_of
 from tabs._finding.settings import Settings
 from tabs._work import QUIET
@@ -104,10 +105,7 @@ class _Page:
             self._shown, {*inputs, shared.project, shared.image}, outputs, js=PLACE.here_at(2), **QUIET
         )
         shown.then(None, self._models.threshold, None, js=TO_PICTURE)
-        if "segment" in others:
-            to_segment = [shared.image, shared.tabs]
-            self._one.open.click(self._open_kept, self._one.kept, to_segment, **QUIET)
-            self._dataset.jobs.open(self._open_failed, None, to_segment, **QUIET)
+        lead_to_segment(shared, others, self._one, self._dataset)
 
     # ---- what is chosen ----
 
@@ -129,10 +127,7 @@ class _Page:
     def _shown(self, values: dict[Any, Any], request: gr.Request) -> tuple[Any, ...]:
         """Show the open project; what is being looked at stays, unless another project or image was opened."""
         person, opened = self._studio.person(request), values[self._shared.image] or ""
-        try:
-            project = self._studio.store.project_for(values[self._shared.project], person).id
-        except NotFound:
-            project = ""
+        project = open_project(self._studio, self._shared, values, person)
         again = bool(project) and project == values[self._project]
         values = {**values, self._project: project}
         chosen = list(values[self._models.models] or ())
@@ -165,12 +160,3 @@ class _Page:
         cards, finders = models.cards(values), models.finders(list(values[models.models] or ()))
         shown = self._settings.shown(cards, page, boxes=True, finders=len(finders))
         return *models.told(cards, finders, request), *shown
-
-    # ---- on to Segment ----
-
-    def _open_kept(self, kept: Kept | None) -> tuple[Any, Any]:
-        return (kept.image, self._shared.show("segment")) if kept else (gr.skip(), gr.skip())
-
-    def _open_failed(self, event: gr.EventData) -> tuple[Any, Any]:
-        data = event._data if isinstance(event._data, dict) else {}
-        return str(data.get("image") or ""), self._shared.show("segment")

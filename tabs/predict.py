@@ -12,13 +12,14 @@ from typing import Any
 import gradio as gr
 
 from studio.app import Shared
-from studio.errors import BadInput, NotFound
+from studio.errors import BadInput
 from studio.operations import jobs, predict
 from studio.operations.predict import Recipe
 from studio.studio import Studio
 from tabs._classmap import ADD, DROP
 from tabs._finding.many import Dataset
-from tabs._finding.one import Kept, OneImage
+from tabs._finding.one import OneImage
+from tabs._finding.opening import lead_to_segment, open_project
 from tabs._finding.page import Page, Place, page_of
 from tabs._finding.settings import Settings
 from tabs._predict_classes import ClassNames
@@ -109,10 +110,7 @@ class _Page:
         outputs += [*self._one.outputs, *self._dataset.outputs]
         # What the page opened with was made before this tab, so those two come before the hidden textbox.
         tab.select(self._shown, inputs, outputs, js=PLACE.here_at(2), **QUIET)
-        if "segment" in others:
-            to_segment = [shared.image, shared.tabs]
-            self._one.open.click(self._open_kept, self._one.kept, to_segment, **QUIET)
-            self._dataset.jobs.open(self._open_failed, None, to_segment, **QUIET)
+        lead_to_segment(shared, others, self._one, self._dataset)
 
     # ---- what is chosen ----
 
@@ -133,10 +131,7 @@ class _Page:
     def _shown(self, values: dict[Any, Any], request: gr.Request) -> tuple[Any, ...]:
         """Show the open project; what is being looked at stays, unless another project or image was opened."""
         person, opened = self._studio.person(request), values[self._shared.image] or ""
-        try:
-            project = self._studio.store.project_for(values[self._shared.project], person).id
-        except NotFound:
-            project = ""
+        project = open_project(self._studio, self._shared, values, person)
         again = bool(project) and project == values[self._project]
         if not again:
             values = {**values, self._project: project, self._called: {}}
@@ -256,12 +251,3 @@ class _Page:
         before, own = DROP if rule == ADD else ADD, self._own(values)
         called = self._classes.mapped(page, before, own, values[self._called])
         return self._classes.names(names, own, called, rule)
-
-    # ---- on to Segment ----
-
-    def _open_kept(self, kept: Kept | None) -> tuple[Any, Any]:
-        return (kept.image, self._shared.show("segment")) if kept else (gr.skip(), gr.skip())
-
-    def _open_failed(self, event: gr.EventData) -> tuple[Any, Any]:
-        data = event._data if isinstance(event._data, dict) else {}
-        return str(data.get("image") or ""), self._shared.show("segment")

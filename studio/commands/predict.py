@@ -34,12 +34,15 @@ def predict(
     policy: Annotated[
         str,
         typer.Option(
-            help="append, merge, skip, replace-drafts or replace-all: what becomes of labels there."
+            help="merge, append, skip, replace-drafts or replace-all: what becomes of labels there."
         ),
-    ] = "append",
+    ] = "merge",
     same: Annotated[
         float, typer.Option(help="With merge: the overlap from which two objects are one.")
     ] = 0.9,
+    twice: Annotated[
+        float, typer.Option(help="The overlap from which a detector found a thing twice; 1 keeps both.")
+    ] = 0.8,
     tile: Annotated[
         int, typer.Option(help="Look at tiles of so many pixels a side, for small objects.", min=0)
     ] = 0,
@@ -97,6 +100,7 @@ def predict(
             Fusion(_one_of("way of fusion", fusion, ("wbf", "nms", "soft-nms")), weights=weights_of(weights)),
             policy_of(policy),
             same,
+            twice,
         )
         check(studio, recipe)
         if download:

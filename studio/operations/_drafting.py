@@ -9,11 +9,12 @@ from itertools import groupby
 
 import numpy as np
 
+from studio import geometry
 from studio.annotations import Annotation, Box, Mask, Polygon, Shape
 from studio.errors import BadInput, NotFound
 from studio.failures import sentence
 from studio.gate import Turn
-from studio.geometry import box_iou, iou, shape_box, shape_mask
+from studio.geometry import shape_box, shape_mask
 from studio.operations.closeup import closeup, frame_around
 from studio.project import Change, ImageRecord
 from studio.studio import Studio
@@ -193,13 +194,10 @@ def _judge(
 
 
 def overlap(old: Shape, new: Shape, image: ImageRecord) -> float:
-    """Return how much two shapes overlap: as boxes where one of them is a box."""
+    """Return how much an object there overlaps with one that is proposed; what is neither outline nor box does not."""
     if not isinstance(old, Mask | Polygon | Box):
         return 0.0
-    if isinstance(old, Box) or isinstance(new, Box):
-        boxes = [shape_box(shape, (image.height, image.width)) for shape in (old, new)]
-        return float(box_iou(boxes[:1], boxes[1:])[0, 0]) if all(boxes) else 0.0
-    return iou(old, new, image.height, image.width)
+    return geometry.overlap(old, new, image.height, image.width)
 
 
 def _untouched(old: Annotation, draft: Annotation) -> bool:

@@ -1,4 +1,4 @@
-"""Several detectors' findings on one image made one: weighted boxes fusion, NMS or soft-NMS, masks with them.
+"""Several findings on one image made one: weighted boxes fusion, NMS or soft-NMS of several detectors, masks with them.
 
 Solovyev et al., Weighted Boxes Fusion, 2021; Bodla et al., Soft-NMS, 2017; both by the ensemble-boxes package.
 """
@@ -14,10 +14,11 @@ import numpy as np
 from studio.adapters import Detection
 from studio.annotations import Box, Mask
 from studio.errors import BadInput
-from studio.geometry import box_iou
+from studio.geometry import box_iou, mask_iou
 
 Way = Literal["wbf", "nms", "soft-nms"]
 MOST_MODELS = 5
+TWICE = 0.8  # overlap of boxes from which one model has found a thing of a class twice
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,32 @@ def fuse(
             )
         result.append(detection)
     return sorted(result, key=lambda d: -d.score)
+
+
+def once(found: Sequence[Detection], twice: float = TWICE) -> list[Detection]:
+    """Return one model's findings, best first, without what it found twice: the surer of them stays.
+
+    Two are one where they have the same name and their boxes overlap by ``twice``, and their masks too where both
+    have one; from 1 on all are kept. Detectors of the DETR kind say a thing twice now and then; others sort that
+    out by themselves, and are left as they are.
+    """
+    ranked = sorted(found, key=lambda d: -d.score)
+    if twice >= 1 or len(ranked) < 2:
+        return ranked
+    overlaps = box_iou([d.box for d in ranked], [d.box for d in ranked])
+    kept: list[int] = []
+    for n, detection in enumerate(ranked):
+        near = (m for m in kept if overlaps[n, m] >= twice and ranked[m].name == detection.name)
+        if not any(_of_one_thing(ranked[m], detection, twice) for m in near):
+            kept.append(n)
+    return [ranked[n] for n in kept]
+
+
+def _of_one_thing(first: Detection, second: Detection, twice: float) -> bool:
+    """Say whether two findings whose boxes overlap are of one thing, as far as their masks tell."""
+    if first.mask is None or second.mask is None:
+        return True
+    return float(mask_iou([first.mask], [second.mask])[0, 0]) >= twice
 
 
 def _members(

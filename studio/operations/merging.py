@@ -10,10 +10,11 @@ import numpy as np
 
 from studio.annotations import Annotation, Keypoints, Label
 from studio.errors import unknown
-from studio.geometry import box_iou, iou, shape_box
+from studio.geometry import box_iou, overlap, shape_box
 from studio.project import Change, ImageRecord
 
 Policy = Literal["append", "merge", "skip", "replace-drafts", "replace-all"]
+POLICY: Policy = "merge"  # offered first to people: nothing is lost, and nothing is there twice
 SAME_IMPORTED = 0.8  # overlap from which two objects of a class are one, where a file is read twice
 SAME_FOUND = 0.9  # and where a model finds what a person has labelled
 
@@ -90,12 +91,12 @@ def _same(first: Annotation, second: Annotation, height: int, width: int, same: 
         return first.shape == second.shape
     if isinstance(first.shape, Keypoints) and first.shape == second.shape:
         return True  # also a single point, whose box has no area
-    overlap = float(box_iou([boxes[0]], [boxes[1]])[0, 0])
-    if overlap < same / 2:
+    near = float(box_iou([boxes[0]], [boxes[1]])[0, 0])
+    if near < same / 2:
         return False
     if isinstance(first.shape, Keypoints) and isinstance(second.shape, Keypoints):
-        return overlap >= same and _near(first.shape, second.shape, boxes[1])
-    return iou(first.shape, second.shape, height, width) >= same
+        return near >= same and _near(first.shape, second.shape, boxes[1])
+    return overlap(first.shape, second.shape, height, width) >= same
 
 
 def _near(first: Keypoints, second: Keypoints, box: object) -> bool:

@@ -16,7 +16,7 @@ from studio.gate import Turn
 from studio.geometry import masks_of_values
 from studio.operations import examples as by_example
 from studio.operations.examples import ExampleSet, Exemplar, Step, find_like, read_exemplars
-from studio.operations.fusion import MOST_MODELS, Fusion, fuse
+from studio.operations.fusion import MOST_MODELS, TWICE, Fusion, fuse, once
 from studio.operations.label import check_class_name
 from studio.operations.merging import SAME_FOUND, Policy, policy_of
 from studio.operations.tiling import Tiling, detect_in_tiles, moved
@@ -42,6 +42,7 @@ class Recipe:
     masks and ``pose`` places keypoints in them, where named. ``options`` are values for the fields of a model's
     options, by its id. ``classes`` says what a model's names are called in the project; None leaves them out.
     A name that is missing there stays what it is where ``unknown`` is "add", or is left out where it is "drop".
+    What one detector finds twice, by boxes of a class that overlap by ``twice``, counts once; 1 keeps both.
     """
 
     models: tuple[str, ...]
@@ -55,6 +56,7 @@ class Recipe:
     fusion: Fusion = Fusion()
     policy: Policy = "append"
     same: float = SAME_FOUND
+    twice: float = TWICE
     words: tuple[Word, ...] = ()
     examples: tuple[Exemplar, ...] = ()
     example_class: str = ""
@@ -88,6 +90,7 @@ class Recipe:
                 fusion=Fusion(**{**fusion, "weights": tuple(fusion.get("weights") or ())}),
                 policy=policy_of(str(data.get("policy", "append"))),
                 same=float(data.get("same", SAME_FOUND)),
+                twice=float(data.get("twice", TWICE)),
                 words=read_words(data.get("words") or ()),
                 examples=read_exemplars(data.get("examples") or ()),
                 example_class=" ".join(str(data.get("example_class") or "").split()),
@@ -129,6 +132,10 @@ def check(studio: Studio, recipe: Recipe) -> None:
         raise BadInput(f"The threshold lies between 0 and 1; it is {recipe.threshold:g}.")
     if not 0 < recipe.same <= 1:
         raise BadInput(f"The overlap from which two are one lies above 0, up to 1; it is {recipe.same:g}.")
+    if not 0 < recipe.twice <= 1:
+        raise BadInput(
+            f"The overlap from which a thing was found twice lies above 0, up to 1; it is {recipe.twice:g}."
+        )
     for name, role, what in ((recipe.segmenter, "segmenter", "masks"), (recipe.pose, "pose", "keypoints")):
         if name and role not in studio.registry.card(name).roles:
             raise BadInput(f"{studio.registry.card(name).title} makes no {what}. Choose another one.")
@@ -205,7 +212,9 @@ def find(
             continue
         members.append([[d for d in map(partial(_named, recipe), each) if d is not None] for each in found])
     if len(members) == 1:
-        together = members[0]
+        together = (
+            members[0] if recipe.words or recipe.examples else [once(d, recipe.twice) for d in members[0]]
+        )
     else:
         fusion = replace(recipe.fusion, floor=floor)
         together = [

@@ -13,7 +13,8 @@ from studio.errors import BadInput
 from studio.geometry import mask_to_rle
 from studio.operations.answer_files import cell_json
 from studio.operations.ask import ANSWER, MOST_TAGS, Answer, Query
-from studio.operations.merging import SAME_FOUND
+from studio.operations.fusion import TWICE
+from studio.operations.merging import POLICY, SAME_FOUND
 from studio.operations.predict import FIRST_THRESHOLD, Recipe
 from studio.operations.reports import Report
 from studio.operations.running import Run
@@ -60,8 +61,9 @@ class RecipeBody(Body):
     unknown: Literal["add", "drop"] = "add"
     tiling: TilingBody | None = None
     fusion: FusionBody = FusionBody()
-    policy: Literal["append", "merge", "skip", "replace-drafts", "replace-all"] = "append"
+    policy: Literal["append", "merge", "skip", "replace-drafts", "replace-all"] = POLICY
     same: float = SAME_FOUND
+    twice: float = Field(TWICE, description="Overlap from which one model found a thing twice.")
 
     def recipe(self) -> Recipe:
         return Recipe.from_json(self.model_dump(include=set(RecipeBody.model_fields)))

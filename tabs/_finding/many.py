@@ -19,6 +19,7 @@ from studio.operations.jobs import PREVIEWED, Preview
 from studio.operations.merging import SAME_FOUND
 from studio.operations.predict import Recipe
 from studio.studio import Studio
+from tabs._finding.drafts import Drafts
 from tabs._finding.page import Place, page_of
 from tabs._finding.which import Which
 from tabs._pictures import block
@@ -106,6 +107,7 @@ class Dataset:
         gr.Markdown("#### Jobs")
         self._jobs_id = place.id("jobs")
         self.jobs = job_list(studio, elem_id=self._jobs_id, kind=verbs.KIND)
+        self.drafts = Drafts(studio, place)
         self._work = gr.State(None)
         self.inputs = [*self._which.inputs, self._policy, self._same]
 
@@ -118,15 +120,17 @@ class Dataset:
         begun = self._run.click(self._begun, asked, [self._told, self._table, self.jobs], js=js, **QUIET)
         begun.then(None, None, None, js=to_see(self._jobs_id))
         self._which.connect(self.here, project, js, self.jobs.ended)
+        self.drafts.connect(project, self.jobs.ended)
 
     @property
     def outputs(self) -> list[Any]:
         """What ``show`` updates."""
-        return [*self._which.outputs, self.jobs]
+        return [*self._which.outputs, *self.drafts.outputs, self.jobs]
 
-    def show(self, values: Mapping[Any, Any], project: str, person: str) -> tuple[Any, Any, Any]:
-        """Return the updates for a project: its classes, how many images, and its jobs."""
+    def show(self, values: Mapping[Any, Any], project: str, person: str) -> tuple[Any, ...]:
+        """Return the updates for a project: its classes, how many images, the drafts that wait, and its jobs."""
         chosen = self._which.show(values, page_of(values[self.here]), project, person)
+        chosen += self.drafts.show(project)
         if not project:
             return *chosen, gr.HTML(project="", tick=0)
         # Both at once: of a component that is not there yet, Gradio keeps the last update only.

@@ -26,7 +26,7 @@ from tabs._work import LONG, QUIET, Progress, Work, many, report, stopping, trou
 
 SOON = 1.0  # seconds that a look may take before it can be stopped: a button that flashes up helps nobody
 RUN_TO_SEE = "Press “Find” to see what is in this image."
-HOW_TO_SIFT = "Move the slider for more or fewer; click a thing to leave it out."
+HOW_TO_SIFT = "Move the slider for more or fewer; click a thing to leave it out; Enter keeps the rest."
 
 Asked = Callable[[Mapping[Any, Any]], Recipe]
 
@@ -80,8 +80,13 @@ class OneImage:
             "", padding=False, visible=False, elem_id=place.id("told"), elem_classes=["finding-flat"]
         )
         with gr.Row(visible=False, elem_id=place.id("kept")) as self._after:
+            self._onward = gr.Button(
+                "Find in the next image", variant="primary", size="sm", scale=0, min_width=200,
+                elem_id=place.id("onward"),
+            )  # fmt: skip
             self._undo = gr.Button("Undo", size="sm", scale=0, min_width=100)
             self.open = gr.Button("Open in Segment", size="sm", scale=0, min_width=160)
+        self._at = place
         self._work = gr.State(None)
         self.looked = gr.State(None)
         self.kept = gr.State(None)
@@ -97,7 +102,14 @@ class OneImage:
         looking = [self._told, self.view, self.looked, self.find, self._after, self._stop, self._work]
         found = self.find.click(self._look, set(inputs), looking, js=js, **LONG)
         self._stop.click(stopping, self._work, self._stop, queue=False, **QUIET)
-        self.view.keep(self._keep, self.looked, [self._told, self._after, self.kept, self.view], **QUIET)
+        after = [self._after, self._onward, self._undo, self.open, self.kept]
+        kept = self.view.keep(self._keep, self.looked, [self._told, *after, self.view], **QUIET)
+        # One image after the other by Enter alone: it keeps what is found, and then looks at the next one.
+        found.then(None, None, None, js=self._at.focus_picture)
+        kept.then(None, None, None, js=self._at.focus("onward"))
+        self._picking.onward(self._onward, self.outputs, self.show).then(
+            None, self.picker, None, js=self._at.press_when_shown("find")
+        )
         self._undo.click(self._undone, self.kept, [self._told, self._after, self.kept], **QUIET)
         return found
 
@@ -167,9 +179,8 @@ class OneImage:
 
     # ---- keeping ----
 
-    def _keep(
-        self, looked: Looked | None, event: gr.EventData, request: gr.Request
-    ) -> tuple[Any, Any, Any, Any]:
+    def _keep(self, looked: Looked | None, event: gr.EventData, request: gr.Request) -> tuple[Any, ...]:
+        """Save what was chosen; return what is told, the buttons after it, and what was saved."""
         answered = gr.HTML(kept=time.time_ns())
         try:
             wanted = chosen_of(event)
@@ -179,18 +190,19 @@ class OneImage:
             self._studio.image_for(findings.image.id, person)
             applied = jobs.keep(self._studio, person, findings, wanted.numbers)
         except Exception as error:
-            return block(trouble(sentence(error))), gr.Row(visible=False), None, answered
+            return block(trouble(sentence(error))), *_afterwards(None, more=False), answered
         name, chosen = findings.image.name, len(wanted.numbers)
+        more = self._studio.store.neighbours(findings.image.id)[1] is not None
         if applied is None:
             text = f"All {chosen:,} are labelled on {name} already; nothing was saved."
-            return block(report(text)), gr.Row(visible=False), None, answered
+            return block(report(text)), *_afterwards(None, more=more), answered
         saved = len(applied.put)
         text = f"{many(saved, 'draft')} saved on {name}."
         if chosen > saved:
             text += f" {chosen - saved:,} of the {chosen:,} were there already."
         text += " Look through them in Segment, or take them back."
         told = block(report(text, applied.conflicts, heading="Notes"))
-        return told, gr.Row(visible=True), Kept(findings.image.id, applied.version), answered
+        return told, *_afterwards(Kept(findings.image.id, applied.version), more=more), answered
 
     def _undone(self, kept: Kept | None, request: gr.Request) -> tuple[Any, Any, Any]:
         hidden = gr.Row(visible=False)
@@ -205,6 +217,12 @@ class OneImage:
         except Exception as error:
             return block(trouble(sentence(error))), gr.Row(visible=kept is not None), kept
         return block(report(f"Taken back on {image.name}.")), hidden, None
+
+
+def _afterwards(kept: Kept | None, *, more: bool) -> tuple[Any, ...]:
+    """Return the updates of the row of buttons, of each of them, and what was kept; ``more`` where an image follows."""
+    shown = gr.Button(visible=kept is not None)
+    return gr.Row(visible=more or kept is not None), gr.Button(visible=more), shown, shown, kept
 
 
 def _found(findings: Findings, seconds: float) -> str:

@@ -56,6 +56,25 @@ const told = JSON.stringify({{image: at.image ?? "", region: at.region ? JSON.pa
 const told = document.querySelector("#{self.id("findings")} .of-looking")?.dataset.threshold;
 return told === undefined ? value : Number(told); }}"""
 
+    # Scripts that save a person who goes from image to image the way to the mouse.
+
+    @property
+    def focus_picture(self) -> str:
+        return f"""() => {{ if (!document.activeElement?.closest("input, textarea, select"))
+document.querySelector("#{self.id("findings")} .of-view")?.focus({{preventScroll: true}}); }}"""
+
+    def focus(self, name: str) -> str:
+        """Return the script that brings the keys to a button once it is shown."""
+        return f"""() => {{ const go = (left) => {{ const at = document.querySelector("#{self.id(name)}");
+if (at?.offsetParent) at.focus(); else if (left) setTimeout(() => go(left - 1), 50); }}; go(20); }}"""
+
+    def press_when_shown(self, name: str) -> str:
+        """Return the script that presses a button once the image, whose id it is given, is the one shown."""
+        return f"""(image) => {{ const go = (left) => {{
+const shown = document.querySelector("#{self.id("findings")} .of-looking")?.dataset.image;
+if (shown === image) document.querySelector("#{self.id(name)}")?.click();
+else if (left) setTimeout(() => go(left - 1), 50); }}; go(100); }}"""
+
 
 @dataclass(frozen=True)
 class Page:

@@ -47,8 +47,14 @@ class Picking:
             button.click(self._step(step, show), [self.picker, self.project], outputs, **QUIET)
         self.picker.input(self._picked(show, len(outputs)), [self.picker, self.project], outputs, **QUIET)
 
+    def onward(
+        self, button: Any, outputs: list[Any], show: Callable[[str, str, str], tuple[Any, ...]]
+    ) -> Any:
+        """Let another button go to the next image, too; returns the event after which it is shown."""
+        return button.click(self._step(1, show), [self.picker, self.project], outputs, **QUIET)
+
     def show(self, project: str, image_id: str, person: str) -> tuple[Any, ...]:
-        """Return the updates that show an image of a project, its first one where that is not there."""
+        """Return the updates that show an image of a project, the first one to do where that is not there."""
         image = self.image(project, image_id, person)
         if image is None:
             none = nothing("No image yet", EMPTY)
@@ -65,7 +71,7 @@ class Picking:
         )
 
     def image(self, project: str, image_id: str, person: str) -> ImageRecord | None:
-        """Return an image of a project, its first one where that is not there, None where this person sees none."""
+        """Return an image of a project, where it is not there the first to do; None where this person sees none."""
         if not project or not self._studio.store.may_see(project, person):
             return None
         try:
@@ -74,7 +80,8 @@ class Picking:
                 return image
         except NotFound:
             pass
-        first = self._studio.store.images(project, limit=1)
+        store = self._studio.store
+        first = store.images(project, limit=1, status="todo") or store.images(project, limit=1)
         return first[0] if first else None
 
     def _step(self, step: int, show: Callable[..., tuple[Any, ...]]) -> Callable[..., tuple[Any, ...]]:

@@ -8,7 +8,7 @@ import pytest
 from studio.adapters import Detection
 from studio.annotations import Box, Keypoints, Mask
 from studio.errors import BadInput
-from studio.operations.fusion import Fusion, fuse
+from studio.operations.fusion import Fusion, fuse, once
 
 SIZE = (100, 200)
 
@@ -87,3 +87,19 @@ def test_weights_that_make_no_sense_are_refused(weights):
 def test_too_many_models_are_refused():
     with pytest.raises(BadInput, match="1 to 5"):
         fuse([[]] * 6, *SIZE)
+
+
+def test_what_one_model_finds_twice_counts_once_with_the_surer_score():
+    twice = [found("cat", 0.4, 11, 10, 50, 50), found("cat", 0.9, 10, 10, 50, 50)]
+    other = [found("dog", 0.5, 10, 10, 50, 50), found("cat", 0.3, 30, 10, 70, 50)]
+    assert [(d.name, d.score) for d in once([*twice, *other])] == [("cat", 0.9), ("dog", 0.5), ("cat", 0.3)]
+    assert len(once([*twice, *other], 1)) == 4
+
+
+def test_two_things_that_share_a_box_are_told_apart_by_their_masks():
+    one = found("spoon", 0.9, 10, 10, 50, 50, mask=True)
+    array = np.zeros(SIZE, bool)
+    array[10:50, 48:50] = True
+    other = Detection("spoon", 0.8, one.box, Mask.from_array(array))
+    again = Detection("spoon", 0.7, one.box, one.mask)
+    assert [d.score for d in once([one, other, again])] == [0.9, 0.8]

@@ -85,7 +85,7 @@ export class Pointer {
       "+": () => app.zoom(1.4), "=": () => app.zoom(1.4), "-": () => app.zoom(1 / 1.4), 0: () => app.fit(), f: () => app.fit(),
       ArrowLeft: () => app.view.panBy(step, 0), ArrowRight: () => app.view.panBy(-step, 0),
       ArrowUp: () => app.view.panBy(0, step), ArrowDown: () => app.view.panBy(0, -step),
-      r: () => app.regionInSight(), Escape: () => app.setRegion(null),
+      Enter: () => app.panel.keep.click(), r: () => app.regionInSight(), Escape: () => app.setRegion(null),
     }[e.key];
     if (!act) return;
     e.preventDefault();

@@ -9,7 +9,8 @@ export const EXAMPLE = {
   none: "Drag a box around one thing, or click it",
   drawn: (width, height) => `${width} × ${height} pixels`,
   about: "Drag a box around one thing to show what is sought, or click it; then Like this, or Not like this. Click a found thing to take "
-    + "it out. Plus and minus zoom, arrow keys move, R takes what is in sight as the box, Escape takes the box away.",
+    + "it out. Plus and minus zoom, arrow keys move, R takes what is in sight as the box, Escape takes the box away, Enter keeps what "
+    + "was found.",
 };
 
 /** What it says where a box is the part to look at. */
@@ -19,7 +20,7 @@ export const REGION = {
   none: "Drag over a part to look only there",
   drawn: (width, height) => `Only ${width} × ${height} pixels will be looked at`,
   about: "Drag to draw a region, click a thing to take it out. Plus and minus zoom, arrow keys move, R takes what is in sight as the "
-    + "region, Escape takes the whole image again.",
+    + "region, Escape takes the whole image again, Enter keeps what was found.",
 };
 
 export class Pointing {

@@ -1,0 +1,48 @@
+"""What a tab that finds things opens: the project that is open on the page, and from it images in Segment."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import gradio as gr
+
+from studio.app import Shared
+from studio.errors import NotFound
+from studio.studio import Studio
+from tabs._finding.many import Dataset
+from tabs._finding.one import Kept, OneImage
+from tabs._work import QUIET
+
+
+def open_project(studio: Studio, shared: Shared, values: Mapping[Any, Any], person: str) -> str:
+    """Return the id of the project that is open on the page, "" where there is none that this person may see."""
+    try:
+        return studio.store.project_for(values[shared.project], person).id
+    except NotFound:
+        return ""
+
+
+def lead_to_segment(shared: Shared, others: Mapping[str, Any], one: OneImage, dataset: Dataset) -> None:
+    """Let what was kept, what failed, and the drafts that wait be opened in the Segment tab, where there is one."""
+    if "segment" not in others:
+        return
+
+    def shown(image: str) -> tuple[Any, Any]:
+        return (image, shared.show("segment")) if image else (gr.skip(), gr.skip())
+
+    def kept(last: Kept | None) -> tuple[Any, Any]:
+        return shown(last.image if last else "")
+
+    def failed(event: gr.EventData) -> tuple[Any, Any]:
+        data = event._data if isinstance(event._data, dict) else {}
+        return shown(str(data.get("image") or ""))
+
+    def waiting(project: str, request: gr.Request) -> tuple[Any, Any]:
+        return shown(dataset.drafts.first(project, request))
+
+    segment = [shared.image, shared.tabs]
+    one.open.click(kept, one.kept, segment, **QUIET)
+    dataset.jobs.open(failed, None, segment, **QUIET)
+    dataset.drafts.button.click(waiting, dataset.drafts.project, segment, **QUIET)
+    dataset.drafts.leads = True
