@@ -8,6 +8,8 @@ from typing import Any, Literal
 import gradio as gr
 
 from studio.adapters import Card
+from studio.errors import BadInput
+from studio.operations import hub_models
 from studio.operations.fusion import MOST_MODELS
 from studio.operations.predict import FIRST_THRESHOLD
 from studio.studio import Studio
@@ -15,6 +17,7 @@ from tabs._finding.fetching import Fetching
 from tabs._finding.page import Place
 
 Kind = Literal["detector", "semantic", "classifier"]
+ENSEMBLE = "Two to five together make an ensemble."
 KINDS: list[tuple[str, Kind]] = [
     ("Things", "detector"),
     ("Every pixel's class", "semantic"),
@@ -33,8 +36,15 @@ class ModelChoice:
         self._studio = studio
         self.kind = gr.Radio(KINDS, value="detector", label="What to find", elem_id=place.id("kind"))
         self.models = gr.Dropdown(
-            [], value=[], label="Model", info="Two to five together make an ensemble.", multiselect=True,
-            max_choices=MOST_MODELS, elem_id=place.id("models"),
+            [], value=[], label="Model", info=ENSEMBLE, multiselect=True, max_choices=MOST_MODELS,
+            elem_id=place.id("models"),
+        )  # fmt: skip
+        # Who visits somebody's studio may not add models to it.
+        self.typed = gr.Textbox(
+            "", label="A model of the Hugging Face hub", placeholder="Another of the hub: owner/name, Enter",
+            show_label=False, container=False, max_lines=1, visible=studio.settings.people == "one",
+            elem_id=place.id("hub"),
+            html_attributes=gr.InputHTMLAttributes(autocomplete="off", spellcheck=False),
         )  # fmt: skip
         self.fetching = Fetching(studio, place)
         self.fetching.cards = self.cards
@@ -72,7 +82,7 @@ class ModelChoice:
         kept = [each for each in chosen if each in known]
         if offer and not kept and cards:
             kept = [self._studio.default_model(kind, project).id]
-        info = "Two to five together make an ensemble." if kind == "detector" else "One at a time."
+        info = ENSEMBLE if kind == "detector" else "One at a time."
         return gr.Dropdown([(c.title, c.id) for c in cards], value=kept, info=info), kept
 
     def helpers(self, kind: Kind) -> tuple[Any, Any]:
@@ -88,6 +98,18 @@ class ModelChoice:
     def sure(self, kind: Kind) -> Any:
         """Return the update of the threshold: a model that gives every pixel a class is equally sure of all."""
         return gr.Slider(visible=kind != "semantic")
+
+    def of_the_hub(self, kind: Kind, typed: str, person: str) -> str:
+        """Return the id here of a model of the hub, known from now on. Raises BadInput, and what the hub answers."""
+        if not typed.strip():
+            raise BadInput("Type the id of a model, such as facebook/detr-resnet-50.")
+        gr.Info(f"Asking the hub about {typed.strip()[:100]} …", duration=4)
+        card = hub_models.by_id(self._studio, person, typed)
+        if kind not in card.roles:
+            does = " or ".join(f"“{title}”" for title, role in KINDS if role in card.roles)
+            where = f"Choose {does} under “What to find”, and then it." if does else "It is for other work."
+            raise BadInput(f"{card.title} cannot do this. {where}")
+        return card.id
 
     def one_at_a_time(self, kind: Kind, chosen: Sequence[str]) -> list[str]:
         """Return what stays chosen: of models that work alone, the one chosen last."""

@@ -13,6 +13,7 @@ import gradio as gr
 
 from studio.app import Shared
 from studio.errors import BadInput
+from studio.failures import sentence
 from studio.operations import jobs, predict
 from studio.operations.predict import Recipe
 from studio.studio import Studio
@@ -88,9 +89,12 @@ class _Page:
         choice, classes, inputs = self._choice, self._classes, set(self._inputs)
         told: dict[str, Any] = {**QUIET, "js": PLACE.here}
         choice.kind.input(self._of_kind, inputs, self._chosen_outputs, **told)
-        choice.models.input(self._picked, inputs, self._chosen_outputs, **told).then(
-            lambda ids: ids or [], choice.models, self._mine, **QUIET
-        )
+        typed = [choice.typed, *self._chosen_outputs]
+        for chosen in (
+            choice.models.input(self._picked, inputs, self._chosen_outputs, **told),
+            choice.typed.submit(self._typed, {*inputs, choice.typed}, typed, **told),
+        ):
+            chosen.then(lambda ids: ids or [], choice.models, self._mine, **QUIET)
         for helper in (choice.segmenter, choice.pose):
             helper.input(self._helped, inputs, self._told, **told)
         choice.fetching.connect(self._inputs, PLACE.here)
@@ -149,6 +153,17 @@ class _Page:
 
     def _picked(self, values: dict[Any, Any], request: gr.Request) -> tuple[Any, ...]:
         return self._choice_shown(values, request)
+
+    def _typed(self, values: dict[Any, Any], request: gr.Request) -> tuple[Any, ...]:
+        """Choose a model of the hub by its id; what was refused stays, to be mended."""
+        choice = self._choice
+        try:
+            kind, person = values[choice.kind], self._studio.person(request)
+            found = choice.of_the_hub(kind, values[choice.typed] or "", person)
+        except Exception as error:
+            gr.Warning(sentence(error))
+            return gr.skip(), *[gr.skip()] * len(self._chosen_outputs)
+        return "", *self._choice_shown({**values, choice.models: [found]}, request)
 
     def _choice_shown(
         self, values: dict[Any, Any], request: gr.Request, *, offer: bool = False, anew: bool = False

@@ -23,7 +23,8 @@ def predict(
     model: Annotated[
         list[str],
         typer.Option(
-            help="A detector, classifier or semantic segmenter; of detectors several, for an ensemble."
+            help="A detector, classifier or semantic segmenter, by its name here or by its id on the Hugging Face "
+            "hub; of detectors several, for an ensemble."
         ),
     ],
     segmenter: Annotated[str, typer.Option(help="Makes masks of the boxes.")] = "",
@@ -80,16 +81,17 @@ def predict(
     studio = studio_of(context)
 
     def work() -> None:
-        from studio.operations import jobs
+        from studio.operations import hub_models, jobs
         from studio.operations.fusion import Fusion
         from studio.operations.merging import policy_of
         from studio.operations.predict import Recipe, check
         from studio.operations.tiling import Tiling
 
         target = known_project(studio, project)
-        known, rule = named_before(studio, target.id, model)
+        models = [hub_models.by_id(studio, LOCAL, m).id if "/" in m else m for m in model]
+        known, rule = named_before(studio, target.id, models)
         recipe = Recipe(
-            tuple(model),
+            tuple(models),
             segmenter,
             pose,
             threshold,

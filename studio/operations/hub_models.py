@@ -14,6 +14,15 @@ def add(studio: Studio, person: str, hub_id: str) -> Card:
     return studio.hub_models.add(hub_id, person)
 
 
+def by_id(studio: Studio, person: str, hub_id: str) -> Card:
+    """Return the card of a model of the hub, which is added where it is not known yet. Raises what ``add`` does."""
+    wanted = hub_id.strip().lower()
+    for card in studio.registry.cards():
+        if card.download and not card.download.addresses and card.download.hub_id.lower() == wanted:
+            return card
+    return add(studio, person, hub_id)
+
+
 def remove(studio: Studio, person: str, model_id: str) -> str:
     """Forget an added model, out of the memory too, and return its title. Raises Conflict while it is in use.
 

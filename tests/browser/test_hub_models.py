@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from studio.hub import Hub
 from tests.pool.hub_server import FakeHubServer
-from tests.pool.test_inquiry import FILES, HUB_ID, make
+from tests.pool.test_inquiry import FILES, HUB_ID, KIND, make
 
 pytestmark = pytest.mark.browser
 
@@ -20,7 +21,9 @@ def opened(browser, serve, tmp_path: Path, monkeypatch):
     monkeypatch.delenv("HF_HUB_OFFLINE", raising=False)
     with FakeHubServer(HUB_ID, dict(FILES)) as server:
         server.facts = {"cardData": {"license": "cc-by-nc-4.0"}}
-        studio = make(tmp_path / "data", Hub(server.endpoint, tmp_path / "cache", offline=False))
+        both = replace(KIND, card=lambda *told: replace(KIND.card(*told), roles=("segmenter", "detector")))
+        hub = Hub(server.endpoint, tmp_path / "cache", offline=False)
+        studio = make(tmp_path / "data", hub, (both,))
         page = browser.new_page(viewport={"width": 1300, "height": 1000})
         page.set_default_timeout(60_000)
         page.goto(serve(asgi(studio)))
@@ -68,3 +71,19 @@ def test_what_cannot_be_added_is_said_and_what_was_typed_stays(opened):
     type_id(page, "https://huggingface.co/some/other")
     page.locator("#hub-told", has_text="The id of a model on the hub is its owner and its name").wait_for()
     assert [card.id for card in studio.registry.cards()] == ["other"]
+
+
+def test_an_id_typed_in_predict_becomes_a_model_to_choose(opened):
+    studio, page = opened
+    page.get_by_role("tab", name="Predict").click()
+    field = page.locator("#predict-hub textarea, #predict-hub input")
+    field.fill("nobody/knows-this")
+    field.press("Enter")
+    page.get_by_text("There is no model nobody/knows-this at").first.wait_for()
+    field.fill(HUB_ID)
+    field.press("Enter")
+    page.locator("#predict-about", has_text=HUB_ID).wait_for()
+    page.locator("#predict-about", has_text="cc-by-nc-4.0").wait_for()
+    assert page.locator("#predict-models .token").all_inner_texts() == [HUB_ID]
+    (card,) = [card for card in studio.registry.cards() if card.id.startswith("hub-")]
+    assert "detector" in card.roles

@@ -189,6 +189,25 @@ def test_what_is_there_already_is_not_saved_twice_and_the_drafts_wait_in_segment
     page.wait_for_function("window.__onelabel?.stage.list().length === 4")
 
 
+def test_image_after_image_is_labelled_by_enter_alone_and_the_drafts_are_looked_through(page, studio):
+    find(page)
+    for number in (0, 1):
+        page.locator(".of-view:focus").wait_for()
+        page.keyboard.press("Enter")
+        page.locator("#predict-onward:focus").wait_for()
+        assert len(drafts(studio, page.images[number])) == 3
+        page.keyboard.press("Enter")
+        page.locator("#predict-place").get_by_text(f"{number + 2} of 6").wait_for()
+        page.locator("#predict-told .work-report").get_by_text(re.compile(r"findings? in \d")).wait_for()
+    page.goto(page.address)
+    open_predict(page)
+    many(page)
+    page.get_by_role("button", name="Look through the drafts of 2 images").click()
+    page.wait_for_function(
+        "id => window.__onelabel?.stage?.image?.id === id", arg=page.images[0].id, timeout=30_000
+    )
+
+
 def test_a_region_alone_is_looked_at(page, detector):
     page.mouse.move(*at(page, 0.5, 0.0))
     page.mouse.down()
@@ -304,6 +323,7 @@ def test_a_job_is_paused_goes_on_reports_and_is_taken_back(page, studio, detecto
     (stored,) = studio.store.jobs(page.images[0].project_id)
     stood = stored.done + stored.failed
     assert stored.state == "paused" and 0 < stood < 6
+    page.locator("#predict-drafts").wait_for()  # the last thing that the end of a job brings
     page.wait_for_timeout(500)
     asked = len(page.asked)
     page.wait_for_timeout(2500)
