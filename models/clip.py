@@ -7,16 +7,18 @@ MobileCLIP2, 2025).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from models._demo import demo_cards
+from models._hub import hub_card
 from models._images import check_image
 from models._precision import bfloat16_helps, precision
-from studio.adapters import Card, Download, NoOptions
+from studio.adapters import Card, Download, HubKind, NoOptions
 from studio.errors import BadInput
 
 IMAGE_BATCH = 32  # images that go through the network together
@@ -264,3 +266,31 @@ CARDS = [
     _mobile("S2", 99_100_000, 14, "A little better than S0, for research only."),
     *demo_cards("clip", CLIP_B32, title="Demo CLIP"),
 ]
+
+
+def examine(hub_id: str, config: Mapping[str, Any]) -> str | None:
+    """Say whether a config.json is of a CLIP or a SigLIP, or an open_clip_config.json of a model of open_clip."""
+    if config.get("model_type") in ("clip", "siglip"):
+        if config.get("auto_map"):
+            raise BadInput("It wants code of its own to be run.")
+        return "transformers"
+    if config.get("model_type") == "siglip2":
+        raise BadInput("It takes pictures of any shape, cut in patches. Choose a SigLIP 2 of a fixed size.")
+    described = config.get("model_cfg")
+    if not isinstance(described, Mapping) or "vision_cfg" not in described:
+        return None
+    read = described.get("text_cfg")
+    if isinstance(read, Mapping) and read.get("hf_model_name"):
+        raise BadInput(f"Its half that reads is another model, {str(read['hf_model_name'])[:80]}.")
+    return "open_clip"
+
+
+def describe(variant: str, size: int) -> Card:
+    """Describe a model of the hub by its variant and the bytes of its weights."""
+    note = "Places pictures and sentences in one space."
+    like = CLIP_B32 if variant == "transformers" else _mobile("S0", 0, 0, "")
+    found = hub_card(like, size, "*.txt", "*.model")
+    return replace(found, note=note)
+
+
+HUB = [HubKind("clip", "pictures by words (CLIP, SigLIP, open_clip)", examine, describe)]

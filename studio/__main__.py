@@ -13,6 +13,7 @@ import typer
 
 from studio.access import LOCAL
 from studio.commands.ask import answers, ask
+from studio.commands.filtering import classify, embed, filter_
 from studio.commands.jobs import app as jobs
 from studio.commands.matte import matte
 from studio.commands.opening import known_project, project_of, said, studio_of
@@ -255,6 +256,9 @@ app.command("predict")(predict)
 app.command("ask")(ask)
 app.command("answers")(answers)
 app.command("matte")(matte)
+app.command("embed")(embed)
+app.command("filter")(filter_)
+app.command("classify")(classify)
 app.add_typer(jobs, name="jobs")
 
 

@@ -20,6 +20,8 @@ from studio.hub.ids import check_id
 from studio.hub.tokens import Gated, Token
 
 CONFIG = "config.json"
+WEIGHTS = frozenset(("model.safetensors", "model.safetensors.index.json"))
+OPEN_CLIP_CONFIG, OPEN_CLIP_WEIGHTS = "open_clip_config.json", "open_clip_model.safetensors"
 MOST_CONFIG = 8_000_000  # bytes; those of 20,000 classes have two million
 MOST_LISTING = 64_000_000
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".msgpack", ".h5")
@@ -74,16 +76,33 @@ class _Asking:
             if not COMMIT.fullmatch(commit):
                 raise ValueError(f"it names a version that cannot be, “{commit[:60]}”")
         self.hub_id = hub_id  # as the hub writes it, where a model was renamed
-        patterns, size = self._weights(files)
         gated = bool(data.get("gated"))
         licence, commercial = _licence(data)
-        if CONFIG not in files or files[CONFIG].size > MOST_CONFIG:
-            raise BadInput(
-                f"{hub_id} has no config.json that says what it is: it is no model of transformers."
-            )
-        url = f"{self.endpoint}/{hub_id}/resolve/{commit}/{quote(CONFIG)}"
-        config = self._json(url, self._closed if gated else self._missing, MOST_CONFIG)
+        two_ways = OPEN_CLIP_CONFIG in files and OPEN_CLIP_WEIGHTS in files
+        if two_ways and (CONFIG not in files or not WEIGHTS.intersection(files)):
+            patterns, size, config = self._of_open_clip(files, commit, gated)
+        else:
+            patterns, size = self._weights(files)
+            config = self._config(CONFIG, files, commit, gated)
+            # Such a config.json is of the half that sees, for another package.
+            if two_ways and "model_type" not in config:
+                patterns, size, config = self._of_open_clip(files, commit, gated)
         return Inquiry(hub_id, commit, patterns, size, licence, commercial, gated, config)
+
+    def _of_open_clip(
+        self, files: Mapping[str, File], commit: str, gated: bool
+    ) -> tuple[tuple[str, ...], int, dict[str, Any]]:
+        """Return the patterns and bytes of the weights, and the config, of a model of open_clip."""
+        config = self._config(OPEN_CLIP_CONFIG, files, commit, gated)
+        return (OPEN_CLIP_WEIGHTS,), files[OPEN_CLIP_WEIGHTS].size, config
+
+    def _config(self, name: str, files: Mapping[str, File], commit: str, gated: bool) -> dict[str, Any]:
+        if name not in files or files[name].size > MOST_CONFIG:
+            raise BadInput(
+                f"{self.hub_id} has no config.json that says what it is: it is no model of transformers."
+            )
+        url = f"{self.endpoint}/{self.hub_id}/resolve/{commit}/{quote(name)}"
+        return self._json(url, self._closed if gated else self._missing, MOST_CONFIG)
 
     def _json(
         self, url: str, refuse: Callable[[int, Token | None], StudioError], most: int, **query: str

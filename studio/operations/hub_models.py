@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from studio.adapters import Card
 from studio.errors import NotFound
+from studio.hub.open_clip_names import hub_id_of
 from studio.operations.checkpoints import check_may_change, take_out
 from studio.studio import Studio
 
 
 def add(studio: Studio, person: str, hub_id: str) -> Card:
-    """Add a model by its id and return its card. Raises NotAllowed, and what ``HubModels.add`` does."""
+    """Add a model by its id, or a name of open_clip such as "ViT-B-32/laion2b_s34b_b79k", and return its card.
+
+    Raises NotAllowed, and what ``hub_id_of`` and ``HubModels.add`` do.
+    """
     check_may_change(studio, person)
-    return studio.hub_models.add(hub_id, person)
+    return studio.hub_models.add(hub_id_of(hub_id) or hub_id, person)
 
 
 def by_id(studio: Studio, person: str, hub_id: str) -> Card:

@@ -23,6 +23,7 @@ from studio.operations import jobs
 from studio.operations.predict import FIRST_THRESHOLD, Recipe, find_in
 from studio.operations.reports import report
 from studio.rest.asking import asking
+from studio.rest.filtering import filtering
 from studio.rest.guard import LARGEST_JSON, Guard, SentenceRoute, answer_to, bytes_of
 from studio.rest.mattes import MATTE_UPLOAD, matte_routes
 from studio.rest.wire import (
@@ -54,6 +55,7 @@ def api(studio: Studio) -> FastAPI:
     app.include_router(asking(studio))
     app.include_router(matte_routes(studio, partial(_told, studio)))
     app.include_router(_working(studio))
+    app.include_router(filtering(studio))
 
     @app.exception_handler(HTTPException)
     async def refused(request: Request, error: HTTPException) -> JSONResponse:

@@ -9,10 +9,11 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 
 from studio import images
-from studio.adapters import Embedder
+from studio.adapters import Card, Embedder
 from studio.errors import BadInput
 from studio.gate import Turn
-from studio.operations import jobs
+from studio.hub.open_clip_names import hub_id_of
+from studio.operations import hub_models, jobs
 from studio.operations._ray_worker import Order, Workshop
 from studio.operations.filtering.collection import EMBED, embedder, see, vectors_of
 from studio.operations.merging import SAME_FOUND, Policy
@@ -148,6 +149,25 @@ class EmbedSpread(Spread):
 
 class EmbedRayRun(EmbedRun, RayRun):
     """A run on a cluster: images are streamed there from here, and vectors are kept here."""
+
+
+def add_model(studio: Studio, person: str, typed: str) -> Card:
+    """Return the embedder that somebody typed: the id of one that is here, of one on the hub, or a name of open_clip.
+
+    One that is not here yet is added, and nothing of it is fetched. Raises BadInput where it is no embedder, and what
+    ``hub_models.add`` does.
+    """
+    typed = typed.strip()
+    hub_id = hub_id_of(typed) or typed
+    for card in studio.registry.cards("embedder"):
+        if card.id == typed or (card.download and card.download.hub_id.lower() == hub_id.lower()):
+            return card
+    card = hub_models.add(studio, person, hub_id)
+    try:
+        return embedder(studio, card.id)
+    except BadInput:
+        hub_models.remove(studio, person, card.id)
+        raise
 
 
 # ---- whole datasets --------------------------------------------------------------------------------

@@ -41,23 +41,27 @@ def _line(cells: Sequence[Any]) -> str:
 
 
 def scores_csv(
-    studio: Studio, person: str, project_id: str, scored: Sequence[tuple[str, float]]
+    studio: Studio, person: str, project_id: str, scored: Sequence[tuple[str, float | None]]
 ) -> Iterator[str]:
-    """Yield ids, names and scores as CSV, in the order given; images that are gone are left out."""
+    """Yield ids, names and scores as CSV, in order; images that are gone are left out, scores may be missing."""
     see(studio, project_id, person)
-    rows = ((image.id, image.name, round(score, 6)) for image, score in named(studio, project_id, scored))
+    rows = ((image.id, image.name, _rounded(score)) for image, score in named(studio, project_id, scored))
     return table(("id", "name", "score"), rows)
 
 
 def scores_jsonl(
-    studio: Studio, person: str, project_id: str, scored: Sequence[tuple[str, float]]
+    studio: Studio, person: str, project_id: str, scored: Sequence[tuple[str, float | None]]
 ) -> Iterator[str]:
     """Yield ids, names and scores, one JSON object a line."""
     see(studio, project_id, person)
     return (
-        json.dumps({"id": image.id, "name": image.name, "score": round(score, 6)}, ensure_ascii=False) + "\n"
+        json.dumps({"id": image.id, "name": image.name, "score": _rounded(score)}, ensure_ascii=False) + "\n"
         for image, score in named(studio, project_id, scored)
     )
+
+
+def _rounded(score: float | None) -> float | None:
+    return None if score is None else round(score, 6)
 
 
 def named(

@@ -44,14 +44,14 @@ def tag(
     person: str,
     project_id: str,
     model_id: str,
-    scored: Sequence[tuple[str, float]],
+    scored: Sequence[tuple[str, float | None]],
     class_name: str,
     *,
     draft: bool = True,
     told: Told = untold,
     cancelled: Asked = never,
 ) -> Kept:
-    """Give images a tag with their scores, as drafts unless said otherwise; one undo takes it back.
+    """Give images a tag with their scores, if any, as drafts unless said otherwise; one undo takes it back.
 
     A tag that a person made or accepted stays as it is, and so does the image then; a draft of the same tag gets the
     new score. Raises Cancelled where it is stopped: what was tagged stays until it is undone.
