@@ -158,6 +158,7 @@ BLIP_CAPTIONS = replace(
     id="blip-captions-large",
     title="BLIP captioning large",
     roles=("describer",),
+    tasks=("caption",),
     prompts=(),
     memory_bytes=2_600_000_000,
     download=replace(BLIP_VQA.download, hub_id="Salesforce/blip-image-captioning-large", bytes=1_880_000_000),

@@ -241,6 +241,7 @@ def _card(size: str, download: int, memory: int, rank: int, note: str) -> Card:
         options=Florence2Options,
         note=note,
         rank=rank,
+        tasks=tuple(WAYS),
     )
 
 
@@ -273,6 +274,6 @@ def describe(variant: str, size: int) -> Card:
 CARDS = [
     _BASE,
     _card("large", 3_110_000_000, 4_500_000_000, 31, "More exact than base; best with a graphics card."),
-    *demo_cards("florence2", _BASE, title="Demo Florence-2"),
+    *demo_cards("florence2", _BASE, title="Demo Florence-2", tasks=("caption",)),
 ]
 HUB = [HubKind("florence2", "finding, describing and answering (Florence-2)", examine, describe)]

@@ -253,6 +253,7 @@ KOSMOS = Card(
     options=Kosmos2Options,
     note="Ties the phrases of its captions and answers to boxes, on a coarse grid. Best with a graphics card.",
     rank=40,
+    tasks=tuple(WAYS),
 )
 
 

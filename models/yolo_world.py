@@ -41,8 +41,14 @@ class YoloWorldOptions:
     apart: bool = field(
         default=False,
         metadata={
-            "help": "Ask for each phrase by itself: what is found then does not depend on what else is asked "
-            "for. Slower by the number of phrases."
+            "help": "Ask for each phrase by itself, as it is done anyway with a list of more than 80: what is found "
+            "then does not depend on what else is asked for. Slower by the number of phrases."
+        },
+    )
+    packed: bool = field(
+        default=False,
+        metadata={
+            "help": "Read a long list too at once. Much quicker, but what a phrase finds then depends on the others."
         },
     )
     full_precision: bool = field(
@@ -63,6 +69,7 @@ def load(folder: str | None, device: str, options: YoloWorldOptions, file: str =
         options.side,
         device,
         apart=options.apart,
+        packed=options.packed,
         full_precision=options.full_precision,
     )
 

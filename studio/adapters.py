@@ -25,6 +25,7 @@ from studio.cards import (  # noqa: F401
     NoOptions,
     PromptKind,
     Role,
+    Task,
 )
 
 
@@ -315,17 +316,6 @@ class Answerer(Protocol):
         ``text`` is the pieces put together, or as far as they have come. Whatever cannot be read stays text.
         """
         ...
-
-
-Task = Literal[
-    "caption",
-    "detailed caption",
-    "long caption",
-    "things",
-    "regions",
-    "grounded caption",
-    "written words",
-]
 
 
 @runtime_checkable

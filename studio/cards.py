@@ -23,6 +23,15 @@ Role = Literal[
     "describer",
 ]
 PromptKind = Literal["point", "box", "mask", "text", "reference"]
+Task = Literal[
+    "caption",
+    "detailed caption",
+    "long caption",
+    "things",
+    "regions",
+    "grounded caption",
+    "written words",
+]
 
 
 @dataclass(frozen=True)
@@ -83,6 +92,7 @@ class Card:
     folder: Path | None = None
     demo: bool = False  # knows only the scenes of the sample project; offered after all others
     examples_travel: bool = True  # what an example on one image shows is found on others, too
+    tasks: tuple[Task, ...] = ()  # of a describer: the ways in which it says what is in an image
 
 
 @dataclass(frozen=True)

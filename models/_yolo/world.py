@@ -103,6 +103,7 @@ class YoloWorld:
         device: str = "cpu",
         *,
         apart: bool = False,
+        packed: bool = False,
         full_precision: bool = False,
     ) -> None:
         import torch
@@ -119,7 +120,7 @@ class YoloWorld:
         self._stride = int(network.stride.max())
         self._side = math.ceil(side / self._stride) * self._stride
         self._read_texts = read_texts
-        self._passes = 1 if apart else PHRASES
+        self._apart, self._packed = apart, packed
         self._read: OrderedDict[str, Any] = OrderedDict()
         self._seen: OrderedDict[bytes, Seen] = OrderedDict()
         self._lock = threading.Lock()
@@ -129,8 +130,9 @@ class YoloWorld:
     ) -> list[list[Detection]]:
         """Return the detections of each image, best first; of the phrases of a pass, a box goes to the best.
 
-        What a phrase finds depends a little on the others of its pass, unless they are asked for apart. Raises
-        BadInput for a phrase without a letter, or an image that is not uint8 of shape (height, width, 3).
+        What a phrase finds depends a little on the others of its pass, unless they are asked for apart: so are more
+        phrases than the networks are described with, where they are not to be packed. Raises BadInput for a phrase
+        without a letter, or an image that is not uint8 of shape (height, width, 3).
         """
         import torch
 
@@ -144,6 +146,8 @@ class YoloWorld:
         found: list[list[Detection]] = [[] for _ in images]
         if not phrases or not images:
             return found
+        apart = self._apart or (len(phrases) > CLASSES and not self._packed)
+        together = 1 if apart else PHRASES
         alike: dict[tuple[int, ...], list[tuple[int, np.ndarray]]] = defaultdict(list)
         for number, image in enumerate(images):
             pixels = self._letterboxed(image)
@@ -154,8 +158,8 @@ class YoloWorld:
                 for start in range(0, len(same), BATCH):
                     some = same[start : start + BATCH]
                     maps = self._look([pixels for _, pixels in some])
-                    for first in range(0, len(phrases), self._passes):
-                        part = slice(first, first + self._passes)
+                    for first in range(0, len(phrases), together):
+                        part = slice(first, first + together)
                         rows = self._ask(maps, vectors[part], floor)
                         for (number, pixels), each in zip(some, rows, strict=True):
                             shapes = pixels.shape[:2], images[number].shape

@@ -102,7 +102,7 @@ class Order:
         recipe = Recipe.from_json(self.recipe)
         shown = ExampleSet(recipe.examples, self._picture) if recipe.examples else None
         made = Prediction(workshop, recipe, shown)  # of a studio it uses no more than a workshop has
-        for name in filter(None, (*recipe.models, recipe.segmenter, recipe.pose)):
+        for name in recipe.model_ids:
             workshop.hub.download(workshop.registry.card(name))
         return made
 

@@ -21,6 +21,7 @@ from studio.adapters import Card, Detection, Example, ExampleEncoder
 from studio.annotations import Box
 from studio.errors import BadInput, NotFound
 from studio.operations import _matching
+from studio.operations._boxes import Run
 from studio.operations.tiling import Detect, Tiling, detect_in_tiles
 from studio.project import ImageRecord
 from studio.registry import Registry
@@ -36,7 +37,6 @@ GONE = (
     "and begin anew."
 )
 
-Run = Callable[[Callable[[Any], Any]], Any]  # work on a loaded model → what it returns, in a turn of the gate
 Step = Callable[[int], None]  # hears how many pieces of an image were compared just now
 
 

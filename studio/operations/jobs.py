@@ -14,6 +14,7 @@ from studio.adapters import Detection
 from studio.annotations import Box
 from studio.errors import BadInput, NotAllowed, NotFound, unknown
 from studio.gate import Turn
+from studio.operations.describing import PLAIN, Told
 from studio.operations.examples import ExampleSet, Step, check_reach, example_set
 from studio.operations.merging import Merged, merge
 from studio.operations.predict import Prediction, Recipe, annotations, check, find_in
@@ -61,11 +62,11 @@ def begin(
     _check_reach(studio, recipe, image_ids)
     if cluster is not None:
         cluster.join(studio, recipe)
-    names = " + ".join(
-        studio.registry.card(m).title for m in (*recipe.models, recipe.segmenter, recipe.pose) if m
-    )
-    if recipe.examples:
-        names = f"Like examples of {recipe.example_class}: {names}"
+    if recipe.task in PLAIN:
+        raise BadInput(f"A {recipe.task} marks nothing in an image. Choose another way for many images.")
+    names = " + ".join(studio.registry.card(m).title for m in recipe.model_ids)
+    if sought := _sought(recipe):
+        names = f"{sought}: {names}"
     remember(studio, project_id, recipe, person)
     recipe = with_own_classes(studio, project_id, recipe)
     job = studio.store.add_job(project_id, person, KIND, title or names, recipe.to_json(), image_ids)
@@ -205,8 +206,8 @@ def job_for(studio: Studio, job_id: str, person: str) -> Job:
 
 def ready(studio: Studio, recipe: Recipe) -> None:
     """Raise NeedsDownload, or another sentence, where a model of a recipe is not here yet."""
-    for model_id in (*recipe.models, recipe.segmenter, recipe.pose):
-        if model_id and studio.hub.state(card := studio.registry.card(model_id)) == "absent":
+    for model_id in recipe.model_ids:
+        if studio.hub.state(card := studio.registry.card(model_id)) == "absent":
             raise studio.hub.absent(card, studio.registry.instead_of(card))
 
 
@@ -220,6 +221,7 @@ class Findings:
     image: ImageRecord
     recipe: Recipe
     detections: tuple[Detection, ...]
+    told: Told | None = None  # what a model said of it, where it was one that describes images
 
 
 @dataclass(frozen=True)
@@ -250,8 +252,19 @@ def look(
     shown = _shown(studio, image.project_id, recipe)
     picture = images.decode(studio.store.original_path(image), image.name)
     named = with_own_classes(studio, image.project_id, recipe)
-    found = find_in(studio, named, picture, region, turn=turn, shown=shown, image_id=image.id, step=step)
-    return Findings(image, recipe, tuple(found))
+    told: list[Told] = []
+    found = find_in(
+        studio,
+        named,
+        picture,
+        region,
+        turn=turn,
+        shown=shown,
+        image_id=image.id,
+        step=step,
+        heard=told.append,
+    )
+    return Findings(image, recipe, tuple(found), told[0] if told else None)
 
 
 def keep(studio: Studio, person: str, findings: Findings, chosen: Iterable[int]) -> Applied | None:
@@ -291,7 +304,7 @@ def _merged(studio: Studio, image: ImageRecord, recipe: Recipe, chosen: Sequence
 
 def remember(studio: Studio, project_id: str, recipe: Recipe, person: str) -> None:
     """Keep in the project what the recipe calls its models' classes, for the next time they are chosen."""
-    if recipe.words or recipe.examples:  # they say themselves what is found by them
+    if recipe.words or recipe.examples or recipe.described:  # they say themselves what is found by them
         return
     known = dict(studio.store.project(project_id).settings.get(CLASS_NAMES) or {})
     mine = {"classes": dict(recipe.classes), "unknown": recipe.unknown}
@@ -324,6 +337,17 @@ def _check_reach(studio: Studio, recipe: Recipe, image_ids: Sequence[str]) -> No
         check_reach(
             [studio.registry.card(m) for m in recipe.models], recipe.examples, image_ids, studio.registry
         )
+
+
+def _sought(recipe: Recipe) -> str:
+    """Return what a recipe looks for, for a title; nothing where its models know that themselves."""
+    if recipe.examples:
+        return f"Like examples of {recipe.example_class}"
+    if recipe.words:
+        phrases = [word.phrase for word in recipe.words if not word.negative]
+        rest = f" and {len(phrases) - 3} more" if len(phrases) > 3 else ""
+        return f"{', '.join(phrases[:3])}{rest}"
+    return recipe.task.capitalize() if recipe.task else "What captions name" if recipe.describer else ""
 
 
 def _see(studio: Studio, project_id: str, person: str) -> None:

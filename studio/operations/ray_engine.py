@@ -81,7 +81,7 @@ class Cluster:
     def _check_models(self, studio: Studio, recipe: Recipe) -> None:
         """Refuse a checkpoint that lies in a data folder which other machines do not see."""
         folder = studio.settings.data / "checkpoints"
-        for name in filter(None, (*recipe.models, recipe.segmenter, recipe.pose)):
+        for name in recipe.model_ids:
             card = studio.registry.card(name)
             if not self.shared and card.folder is not None and folder in card.folder.parents:
                 raise BadInput(

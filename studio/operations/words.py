@@ -18,6 +18,7 @@ MOST = 1000  # phrases of one search
 AGAINST = 0.5  # IoU from which something that is not wanted takes a finding away
 SAME = 0.8  # IoU from which what two phrases found is one thing
 
+EDGES = " .,;:!?\"'“”‘’()[]{}*_`"
 ARTICLE = re.compile(r"^(?:an?|the)\s+", re.IGNORECASE)
 
 
@@ -43,6 +44,12 @@ class Word:
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
+
+
+def plain_name(phrase: str) -> str:
+    """Return a class name of a phrase that a model wrote: in one line, without its article, no longer than one is."""
+    words = " ".join("".join(c if c.isprintable() else " " for c in phrase).split())
+    return ARTICLE.sub("", words.strip(EDGES))[:LONGEST_NAME].strip()
 
 
 def read_words(given: Sequence[str | Mapping[str, Any]]) -> tuple[Word, ...]:
@@ -95,11 +102,13 @@ def sorted_out(found: Sequence[Detection], words: Sequence[Word], threshold: flo
     return kept
 
 
-def reaching(found: Sequence[Detection], words: Sequence[Word], threshold: float) -> list[Detection]:
-    """Return what is as sure as its phrase asks for, named by class."""
+def reaching(
+    found: Sequence[Detection], words: Sequence[Word], threshold: float
+) -> list[tuple[str, Detection]]:
+    """Return what is as sure as its phrase asks for: the phrase, and what it found, named by class."""
     by_phrase = {word.phrase: word for word in words}
     return [
-        replace(d, name=by_phrase[d.name].named)
+        (d.name, replace(d, name=by_phrase[d.name].named))
         for d in found
         if d.name in by_phrase and by_phrase[d.name].reached(d.score, threshold)
     ]

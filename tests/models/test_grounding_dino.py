@@ -124,15 +124,16 @@ def test_the_text_is_the_processors(detector, pipeline):
 # ---- many phrases ---------------------------------------------------------------------------------
 
 
-def test_many_phrases_go_in_passes_that_lose_none_and_fit(detector):
-    passes = list(detector.passes(MANY))
+def test_many_phrases_packed_go_in_passes_that_lose_none_and_fit(checkpoint):
+    passes = list(load(checkpoint, packed=True).passes(MANY))
     assert len(passes) > 3
     assert [name for asked in passes for name in asked.phrases] == MANY
     assert all(len(asked.ids) <= 256 for asked in passes)
     assert all(len(a.ids) + 12 > 256 for a in passes[:-1]), "a pass leaves room for another phrase"
 
 
-def test_many_phrases_find_what_each_pass_finds_by_itself(detector):
+def test_many_phrases_packed_find_what_each_pass_finds_by_itself(checkpoint):
+    detector = load(checkpoint, packed=True)
     # The phrases of one pass are read together, and the encoder mixes them into the image's features, so
     # that lists cut elsewhere cannot agree to the digit; lists cut at the passes do.
     image = picture(96, 96)
@@ -150,10 +151,10 @@ def test_phrases_apart_find_the_same_whatever_else_is_asked(checkpoint):
     assert rows(together) == rows(alone)
 
 
-def test_two_hundred_phrases_apart_find_what_each_finds_when_asked_one_by_one(checkpoint, detector):
-    # Without the option only whole passes agree, as the tests above say.
-    apart, image = load(checkpoint, apart=True), picture(30, 40)
-    together = apart.detect_text([image], MANY, floor=0.3)[0]
+def test_two_hundred_phrases_find_what_each_finds_when_asked_one_by_one(detector):
+    # Packed, only whole passes agree, as the tests above say.
+    image = picture(30, 40)
+    together = detector.detect_text([image], MANY, floor=0.3)[0]
     alone = [d for phrase in MANY for d in detector.detect_text([image], [phrase], floor=0.3)[0]]
     assert len({d.name for d in together}) > 50
     same(together, alone)
@@ -162,7 +163,7 @@ def test_two_hundred_phrases_apart_find_what_each_finds_when_asked_one_by_one(ch
 def test_an_image_goes_through_the_backbone_once_for_all_passes(detector, monkeypatch):
     seen = []
     handle = detector._backbone.inner.register_forward_hook(lambda *_: seen.append(1))
-    detector.detect_text([picture(40, 60), picture(40, 60, 1)], MANY)
+    detector.detect_text([picture(40, 60), picture(40, 60, 1)], MANY[:60])
     handle.remove()
     assert len(seen) == 2
     assert detector._backbone._kept is None, "the last image's features are kept for nobody"

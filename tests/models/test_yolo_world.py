@@ -122,11 +122,10 @@ def test_what_is_kept_is_bounded_and_phrases_are_read_once(detector, monkeypatch
     assert asked == [*PHRASES[:2], *(f"thing {seed}" for seed in range(4))]
 
 
-def test_two_hundred_phrases_apart_find_what_each_finds_alone(folder):
-    apart = world.YoloWorld(world.read(folder / FILE), vectors, SIDE, apart=True)
+def test_two_hundred_phrases_find_what_each_finds_alone(folder, detector):
     image = picture(60, 80)
-    together = apart.detect_text([image], MANY, floor=0.05)[0]
-    alone = [d for phrase in MANY for d in apart.detect_text([image], [phrase], floor=0.05)[0]]
+    together = detector.detect_text([image], MANY, floor=0.05)[0]
+    alone = [d for phrase in MANY for d in detector.detect_text([image], [phrase], floor=0.05)[0]]
     assert rows(together) == rows(alone) and len({d.name for d in together}) > 50
 
 

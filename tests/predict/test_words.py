@@ -42,8 +42,10 @@ def test_what_is_not_wanted_takes_away_what_is_less_sure():
 def test_each_phrase_has_a_threshold_of_its_own_or_the_searchs():
     words = [Word("plum", "fruit", 0.7), Word("apple")]
     found = [Detection("plum", 0.6, A), Detection("plum", 0.7, B), Detection("apple", 0.5, A)]
-    assert names(reaching(found, words, 0.4)) == [("fruit", 0.7), ("apple", 0.5)]
-    assert names(reaching(found, words, 0.55)) == [("fruit", 0.7)]
+    reached = reaching(found, words, 0.4)
+    assert [phrase for phrase, _ in reached] == ["plum", "apple"]
+    assert names(d for _, d in reached) == [("fruit", 0.7), ("apple", 0.5)]
+    assert names(d for _, d in reaching(found, words, 0.55)) == [("fruit", 0.7)]
 
 
 def test_a_class_is_the_phrase_less_its_article_where_none_is_given():
