@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import gradio as gr
@@ -48,7 +49,9 @@ def findings_view(
     of the one that the pointer is over, or null.
     Whatever is pressed elsewhere on the page may read ``data-image``, ``data-region`` (a box as JSON, "" for the
     whole image) and ``data-threshold`` of the element ``.of-looking`` inside, and set the threshold by sending that
-    element the DOM event "onelabel:threshold" with the number as ``detail``.
+    element the DOM event "onelabel:threshold" with the number as ``detail``, or with ``each`` {own: {name: number, null
+    for that of all}}. From it come then, bubbling, "onelabel:own-threshold" {name, value} after one was moved here, and
+    "onelabel:counted" {own, counts: {name: how many reach theirs}}.
     """
     return gr.HTML(
         html_template='<div style="min-height: 360px"></div>',
@@ -81,11 +84,13 @@ def shown(
     hint: str = "",
     threshold: float | None = None,
     tags: bool = False,
+    called: Mapping[str, str] = MappingProxyType({}),
 ) -> str:
     """Return the prop ``shown``: an image, and what was found on it; None where nobody has looked yet.
 
     ``hint`` is said then. ``token`` comes back with what is kept. With ``tags`` a finding says something of the whole
-    image. As text: Gradio walks through every number of a structured value, in Python and again in the page.
+    image. ``called`` says of which class a name is, where it is no class itself. As text: Gradio walks through every
+    number of a structured value, in Python and again in the page.
     """
     told: dict[str, Any] = {
         "token": token,
@@ -102,7 +107,7 @@ def shown(
         told["threshold"] = threshold
     if found is not None:
         told["items"] = [_item(d, tags) for d in found]
-        told["classes"] = [{"name": n, "colour": c} for n, c in _colours(found, classes).items()]
+        told["classes"] = [{"name": n, "colour": c} for n, c in _colours(found, classes, called).items()]
     return json.dumps(told, separators=(",", ":"))
 
 
@@ -150,10 +155,15 @@ def _item(detection: Detection, tag: bool) -> dict[str, Any]:
     return item
 
 
-def _colours(found: Sequence[Detection], classes: Sequence[LabelClass]) -> dict[str, str]:
+def _colours(
+    found: Sequence[Detection], classes: Sequence[LabelClass], called: Mapping[str, str]
+) -> dict[str, str]:
     """Return each found name's colour: its class's own, or for a new class the one that it would get."""
     known = {c.name: c.colour for c in classes}
     colours: dict[str, str] = {}
     for name in dict.fromkeys(d.name for d in found):
-        colours[name] = known.get(name) or next_colour({*known.values(), *colours.values()})
+        of = called.get(name, name)
+        if of not in known:
+            known[of] = next_colour(set(known.values()))
+        colours[name] = known[of]
     return colours

@@ -23,10 +23,24 @@ def predict(
     model: Annotated[
         list[str],
         typer.Option(
-            help="A detector, classifier or semantic segmenter, by its name here or by its id on the Hugging Face "
-            "hub; of detectors several, for an ensemble."
+            help="A detector, classifier or semantic segmenter, or what finds words, by its name here or by its id on "
+            "the Hugging Face hub; of detectors and of what finds words several, for an ensemble."
         ),
     ],
+    words: Annotated[
+        str | None,
+        typer.Option(
+            help="What to look for: “red apple, mug=cup, -plate, leaf@0.4” (=class, - not wanted, @threshold). "
+            "With “” a caption is written first, and what it names is looked for."
+        ),
+    ] = None,
+    describer: Annotated[str, typer.Option(help="Writes that caption; else the model itself.")] = "",
+    task: Annotated[
+        str,
+        typer.Option(
+            help="Without words, what a describer is to tell: things, regions, “grounded caption”, “written words”."
+        ),
+    ] = "",
     segmenter: Annotated[str, typer.Option(help="Makes masks of the boxes.")] = "",
     pose: Annotated[str, typer.Option(help="Places keypoints in the boxes.")] = "",
     threshold: Annotated[
@@ -84,8 +98,9 @@ def predict(
         from studio.operations import hub_models, jobs
         from studio.operations.fusion import Fusion
         from studio.operations.merging import policy_of
-        from studio.operations.predict import Recipe, check
+        from studio.operations.recipe import Recipe, check, named_or_described
         from studio.operations.tiling import Tiling
+        from studio.operations.words import words_in
 
         target = known_project(studio, project)
         models = [hub_models.by_id(studio, LOCAL, m).id if "/" in m else m for m in model]
@@ -103,10 +118,15 @@ def predict(
             policy_of(policy),
             same,
             twice,
+            words=words_in(words or ""),
+            describer=describer,
+            task=task,
         )
+        if words is not None:
+            recipe = named_or_described(studio, recipe, target.id)
         check(studio, recipe)
         if download:
-            fetch(studio, (*recipe.models, recipe.segmenter, recipe.pose))
+            fetch(studio, recipe.model_ids)
         wanted = jobs.images_of(studio, target.id, images)
         job = jobs.begin(studio, LOCAL, target.id, recipe, wanted, title=title, cluster=cluster)
         follow(context, studio, job.id)

@@ -26,11 +26,12 @@ NOWHERE: Span = (0, 0)
 
 # Where one thing ends in a caption and the next begins.
 _BETWEEN = re.compile(
-    r"[.,;:!?()\"“”]|\b(?:and|or|but|while|as|with|without|of|on|onto|in|into|inside|at|by|for|from|to|toward|towards|"
-    r"over|under|above|below|beneath|behind|beside|besides|between|among|around|near|next|against|across|along|"
-    r"through|up|down|off|out|about|front|back|top|bottom|side|is|are|was|were|be|been|being|has|have|having|there|"
-    r"that|which|who|whose|it|its|they|their|them|he|she|his|her|this|these|those|some|several|many|various|other|"
-    r"another|each|both|all|image|picture|photo|photograph|view|shows?|showing|depicts?|features?|\w{3,}ing)\b",
+    r"[.,;:!?()\"“”]|\b(?:(?:on|in|at)(?: the)? (?:top|bottom|front|back|side|middle|corner) of|close-?ups?|groups?|"
+    r"sides|himself|herself|itself|themselves|and|or|but|while|as|with|without|of|on|onto|in|into|inside|at|by|for|from|"
+    r"to|toward|towards|over|under|above|below|beneath|behind|beside|besides|between|among|around|near|next|against|"
+    r"across|along|through|up|down|off|out|about|is|are|was|were|be|been|being|has|have|having|there|that|which|who|whose|it|"
+    r"its|they|their|them|he|she|his|her|this|these|those|some|several|many|various|other|another|each|both|all|image|"
+    r"picture|photo|photograph|view|shows?|showing|depicts?|features?|\w{3,}ing)\b",
     re.IGNORECASE,
 )
 _THINGS_IN_ING = (
@@ -113,10 +114,6 @@ def placed(reading: Reading, height: int, width: int) -> list[tuple[Detection, S
     return found
 
 
-def told(text: str, spans: Sequence[Span]) -> Told:
-    return Told(text, tuple(spans))
-
-
 def _box(place: Place, height: int, width: int) -> Box | None:
     box = place.box
     if box is None and len(place.outline) >= 3:
@@ -143,6 +140,8 @@ def _between(text: str) -> list[Span]:
 
 def _thing(piece: str) -> str:
     """Return one of what a piece of a caption names, as detectors are best asked: “two red apples” → “red apple”."""
+    if not re.search(r"[^\W\d_]{2}", piece) or piece.lower() in ("an", "the"):
+        return ""
     counted = _COUNTS.match(piece)
     words = plain_name(piece[counted.end() :] if counted else piece)
     if not counted and (len(words.split()) > 3 or words != words.lower()):

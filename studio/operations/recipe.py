@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any, Literal, get_args
 
 from studio.adapters import Card, Task
@@ -117,6 +117,17 @@ class Recipe:
     def named(self, name: str) -> str | None:
         """Return what a model's name is called in the project; None where it is left out."""
         return self.classes.get(name, name if self.unknown == "add" else None)
+
+
+def named_or_described(studio: Studio, recipe: Recipe, project_id: str = "") -> Recipe:
+    """Return a recipe of words with what it means where there are none: caption, then ground.
+
+    The caption is by the recipe's describer, else by the first of its models that writes one, else by the best here.
+    """
+    if recipe.words or recipe.described:
+        return recipe
+    able = [name for name in recipe.models if "describer" in studio.registry.card(name).roles]
+    return replace(recipe, describer=able[0] if able else studio.default_model("describer", project_id).id)
 
 
 def check(studio: Studio, recipe: Recipe) -> None:

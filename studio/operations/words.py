@@ -77,6 +77,35 @@ def read_words(given: Sequence[str | Mapping[str, Any]]) -> tuple[Word, ...]:
     return tuple(words.values())
 
 
+def words_in(text: str) -> tuple[Word, ...]:
+    """Read phrases as they are typed: “red apple, mug=cup, -plate, leaf@0.4”, with commas or on lines of their own.
+
+    After “=” stands the class, after “@” the phrase's own threshold; what begins with “-” is not wanted. Raises
+    BadInput.
+    """
+    given: list[dict[str, Any]] = []
+    for part in filter(str.strip, re.split(r"[,;\n]", text)):
+        phrase, _, class_name = part.strip().partition("=")
+        rest, at, limit = (class_name or phrase).rpartition("@")
+        if at:
+            try:
+                limit_of = float(limit)
+            except ValueError:
+                raise BadInput(f"“{part.strip()}” ends with “@{limit}”, which is no threshold.") from None
+            phrase, class_name = (phrase, rest) if class_name else (rest, "")
+        negative = phrase.startswith("-")
+        phrase = phrase.removeprefix("-")
+        given.append(
+            {
+                "phrase": phrase,
+                "class_name": class_name,
+                "threshold": limit_of if at else None,
+                "negative": negative,
+            }
+        )
+    return read_words(given)
+
+
 def sorted_out(found: Sequence[Detection], words: Sequence[Word], threshold: float) -> list[Detection]:
     """Return what is wanted of what phrases found, best first; a detection's name is its phrase still.
 

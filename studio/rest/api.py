@@ -20,8 +20,11 @@ from studio.adapters import Role
 from studio.gate import Turn
 from studio.intake import guard as intake
 from studio.operations import jobs
-from studio.operations.predict import FIRST_THRESHOLD, Recipe, find_in
+from studio.operations.describing import Told
+from studio.operations.predict import FIRST_THRESHOLD, Recipe, find_in, sure
+from studio.operations.recipe import named_or_described
 from studio.operations.reports import report
+from studio.operations.words import words_in
 from studio.rest.asking import asking
 from studio.rest.filtering import filtering
 from studio.rest.guard import LARGEST_JSON, Guard, SentenceRoute, answer_to, bytes_of
@@ -109,9 +112,9 @@ def _predicting(studio: Studio) -> APIRouter:
         person = studio.person(request)
 
         def work() -> dict[str, Any]:
-            image, recipe = studio.image_for(body.image, person), body.recipe()
+            image, recipe = studio.image_for(body.image, person), body.recipe(studio)
             findings = jobs.look(studio, image, recipe, region=region_of(body.region), turn=Turn.BATCH)
-            return _found(recipe, image.width, image.height, findings.detections)
+            return _found(recipe, image.width, image.height, findings.detections, findings.told)
 
         return await in_a_thread(work)
 
@@ -124,10 +127,16 @@ def _predicting(studio: Studio) -> APIRouter:
         segmenter: str = "",
         pose: str = "",
         threshold: float = FIRST_THRESHOLD,
+        words: Annotated[
+            str | None, Query(description="“red apple, mug=cup, -plate”; empty: what a caption names.")
+        ] = None,
+        task: str = "",
     ) -> dict[str, Any]:
         """What models find on a picture that is the body of the request, and is not kept."""
         studio.person(request)
-        recipe = Recipe(tuple(model), segmenter, pose, threshold)
+        recipe = Recipe(tuple(model), segmenter, pose, threshold, words=words_in(words or ""), task=task)
+        if words is not None:
+            recipe = named_or_described(studio, recipe)
         # Before the picture is taken in; in a thread, for where models are missing the hub is asked about them.
         await in_a_thread(partial(_check, studio, recipe))
         data = await request.body()
@@ -145,13 +154,17 @@ def _upload(studio: Studio, recipe: Recipe, data: bytes) -> dict[str, Any]:
     # Nobody vouches for these bytes: another process reads them first, whose crash or hang costs nobody anything.
     intake.shared().derive(data, "The picture")
     picture = images.decode(data, "The picture")
-    found = find_in(studio, recipe, picture, None, turn=Turn.BATCH)
-    return _found(recipe, picture.shape[1], picture.shape[0], found)
+    told: list[Told] = []
+    found = find_in(studio, recipe, picture, None, turn=Turn.BATCH, heard=told.append)
+    return _found(recipe, picture.shape[1], picture.shape[0], found, told[0] if told else None)
 
 
-def _found(recipe: Recipe, width: int, height: int, detections: Any) -> dict[str, Any]:
-    kept = [detection_json(d) for d in detections if d.score >= recipe.threshold]
-    return {"width": width, "height": height, "detections": kept}
+def _found(
+    recipe: Recipe, width: int, height: int, detections: Any, told: Told | None = None
+) -> dict[str, Any]:
+    kept = [detection_json(d, said) for said, d in sure(recipe, detections)]
+    text = {} if told is None else {"text": told.text}
+    return {"width": width, "height": height, "detections": kept, **text}
 
 
 def _working(studio: Studio) -> APIRouter:
@@ -171,7 +184,7 @@ def _working(studio: Studio) -> APIRouter:
         person = studio.person(request)
         project = studio.store.project_for(body.project, person)
         wanted = jobs.images_of(studio, project.id, body.images)
-        job = jobs.begin(studio, person, project.id, body.recipe(), wanted, title=body.title)
+        job = jobs.begin(studio, person, project.id, body.recipe(studio), wanted, title=body.title)
         return told(job.id, person)
 
     @router.get("/{job}")

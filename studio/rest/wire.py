@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import fields
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from studio.adapters import Card, Detection
+from studio.adapters import Card, Detection, Task
 from studio.annotations import Box
 from studio.errors import BadInput
 from studio.geometry import mask_to_rle
@@ -15,7 +15,7 @@ from studio.operations.answer_files import cell_json
 from studio.operations.ask import ANSWER, MOST_TAGS, Answer, Query
 from studio.operations.fusion import TWICE
 from studio.operations.merging import POLICY, SAME_FOUND
-from studio.operations.predict import FIRST_THRESHOLD, Recipe
+from studio.operations.recipe import FIRST_THRESHOLD, Recipe, named_or_described
 from studio.operations.reports import Report
 from studio.operations.running import Run
 from studio.project import Cell, ImageColumn, ImageRecord, Job, Project
@@ -47,10 +47,29 @@ class FusionBody(Body):
     weights: list[float] = []
 
 
+class WordBody(Body):
+    """A phrase to look for, and the class of what it finds; of a negative one, what is not wanted."""
+
+    phrase: str
+    class_name: str = ""
+    threshold: float | None = None
+    negative: bool = False
+
+
 class RecipeBody(Body):
     """Which models predict, and what becomes of what they find."""
 
-    models: list[str] = Field(description="1 to 5 detectors, or one classifier or semantic segmenter.")
+    models: list[str] = Field(
+        description="1 to 5 detectors, or models that find words, or one classifier or semantic segmenter."
+    )
+    words: list[str | WordBody] | None = Field(
+        None,
+        description="What to look for; an empty list has a caption written first, and its things looked for.",
+    )
+    describer: str = Field("", description="Writes that caption; else the first model that can.")
+    task: Literal["", *get_args(Task)] = Field("", description="Without words: what a describer is to tell.")
+    caption: str = Field("", description="One of your own, to be grounded instead of the model's.")
+    all_as: str = Field("", description="The class of all that is described, instead of its words.")
     segmenter: str = Field("", description="Makes masks of boxes.")
     pose: str = Field("", description="Places keypoints in boxes.")
     threshold: float = FIRST_THRESHOLD
@@ -65,8 +84,9 @@ class RecipeBody(Body):
     same: float = SAME_FOUND
     twice: float = Field(TWICE, description="Overlap from which one model found a thing twice.")
 
-    def recipe(self) -> Recipe:
-        return Recipe.from_json(self.model_dump(include=set(RecipeBody.model_fields)))
+    def recipe(self, studio: Studio) -> Recipe:
+        recipe = Recipe.from_json(self.model_dump(include=set(RecipeBody.model_fields)))
+        return recipe if self.words is None else named_or_described(studio, recipe)
 
 
 class PredictBody(RecipeBody):
@@ -171,12 +191,15 @@ def model_json(studio: Studio, card: Card) -> dict[str, Any]:
     }
 
 
-def detection_json(detection: Detection) -> dict[str, Any]:
+def detection_json(detection: Detection, said: str = "") -> dict[str, Any]:
+    """Return a detection; ``said`` are the words that it was found by, where they are not its class."""
     found: dict[str, Any] = {
         "class": detection.name,
         "score": float(detection.score),
         "box": list(detection.box.xyxy),
     }
+    if said not in ("", detection.name):
+        found["phrase"] = said
     if detection.mask is not None:
         found["mask"] = mask_to_rle(detection.mask)
     if detection.keypoints is not None:

@@ -15,6 +15,7 @@ from studio.canvas.findings import chosen_of, findings_view, shown
 from studio.errors import BadInput, Cancelled
 from studio.failures import sentence
 from studio.operations import jobs
+from studio.operations.describing import PLAIN
 from studio.operations.jobs import Findings
 from studio.operations.predict import Recipe
 from studio.project import ImageRecord
@@ -171,9 +172,15 @@ class OneImage:
         findings, store = looked.findings, self._studio.store
         card = self._studio.registry.card(findings.recipe.models[0])
         classes = store.classes(findings.image.project_id)
+        if findings.recipe.task in PLAIN:
+            return gr.HTML(
+                shown=shown(findings.image, None, hint="What the model wrote stands below the picture.")
+            )
+        called = {word.phrase: word.named for word in findings.recipe.words}
         return gr.HTML(
             shown=shown(
-                findings.image, findings.detections, classes, token=looked.token, tags="classifier" in card.roles
+                findings.image, findings.detections, classes, token=looked.token, tags="classifier" in card.roles,
+                called=called,
             )
         )  # fmt: skip
 
@@ -227,6 +234,8 @@ def _afterwards(kept: Kept | None, *, more: bool) -> tuple[Any, ...]:
 
 def _found(findings: Findings, seconds: float) -> str:
     found = len(findings.detections)
+    if findings.told is not None and findings.recipe.task in PLAIN:
+        return report(f"{findings.image.name} was described in {seconds:.1f} s.")
     if not found:
         return report(f"Nothing was found in {findings.image.name}. It took {seconds:.1f} s.")
     return report(f"{many(found, 'finding')} in {seconds:.1f} s. {HOW_TO_SIFT}")

@@ -29,6 +29,7 @@ ROOT = Path(__file__).parents[2]
 # The command line finds models as it does everywhere, so these lie where a person puts models of his own.
 MODELS = """
 import time
+from tests.predict.test_describing import Both
 from tests.predict.world import SquareDetector, SquareOptions, card
 
 
@@ -46,6 +47,7 @@ CARDS = [
     card("squares.v2", "detector", None, load=shrinking, options=SquareOptions),
     card("beside", "detector", SquareDetector(off=1.0, sure=0.5)),
     card("slow", "detector", Slow()),
+    card("both", "text-detector", Both(), roles=("text-detector", "describer"), tasks=("things", "grounded caption")),
 ]
 """
 
@@ -272,3 +274,27 @@ def test_texts_are_read_as_they_are_meant():
     for wrong in ("shrink=3", "a.b.shrink"):
         with pytest.raises(BadInput, match="MODEL.FIELD=VALUE"):
             options_of(Known, [wrong])
+
+
+@pytest.mark.parametrize(
+    ("asked", "names", "title"),
+    [
+        (("--words", "top=first, low@0.75"), {"first", "low"}, "top, low: "),
+        (("--words", ""), {"top", "low"}, "What captions name: "),
+        (("--task", "things"), {"square"}, "Things: "),
+    ],
+)
+def test_words_captions_and_whatever_is_there_are_looked_for(
+    run, store, project, records, asked, names, title
+):
+    done = run("predict", "fruit", "--model", "both", *asked)
+    assert done.exit_code == 0, done.output
+    assert {a.class_name for r in records for a in store.annotations(r.id)} == names
+    assert the_job(store, project).title.startswith(title)
+
+
+def test_words_that_cannot_be_looked_for_are_told(run):
+    for words, told in (("-top", "not wanted"), ("a@b", "no threshold")):
+        done = run("predict", "fruit", "--model", "both", "--words", words)
+        assert done.exit_code == 1 and told in done.output
+    assert "reads no words" in run("predict", "fruit", "--model", "beside", "--words", "top").output

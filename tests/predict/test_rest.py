@@ -272,3 +272,49 @@ def test_the_api_describes_itself(client):
 
 def test_sizes_are_read_as_people_write_them():
     assert [bytes_of(s) for s in ("2gb", "500mb", "1 KB", "12")] == [2 * 10**9, 5 * 10**8, 1000, 12]
+
+
+def test_words_find_what_they_name_and_captions_what_they_speak_of(tmp_path):
+    from studio.registry import Registry
+    from studio.settings import Settings
+    from studio.studio import Studio
+    from tests.predict.test_describing import Both
+    from tests.predict.world import card
+
+    both = card(
+        "both",
+        "text-detector",
+        Both(),
+        roles=("text-detector", "describer"),
+        tasks=("things", "grounded caption"),
+    )
+    made = Studio(Settings(tmp_path / "words", sample=False), registry=Registry([both]))
+    project = made.store.create_project("Squares", "local")
+    image = add_pictures(made.store, project.id, 4, "local")[3]
+    client = TestClient(serve(made))
+
+    def asked(**body):
+        return client.post(f"{V1}/predict", json={"image": image.id, "models": ["both"], **body})
+
+    found = asked(words=["top", {"phrase": "low", "class_name": "rest", "threshold": 0.75}]).json()
+    told = [(d["class"], d.get("phrase"), round(d["score"], 2)) for d in found["detections"]]
+    assert told == [("top", None, 0.9), ("rest", "low", 0.8)], "each phrase has a threshold of its own"
+    captioned = asked(words=[]).json()
+    assert captioned["text"].startswith("A bright top") and [d["class"] for d in captioned["detections"]] == [
+        "low",
+        "low",
+    ]
+    things = asked(task="things", all_as="thing").json()
+    assert {d["class"] for d in things["detections"]} == {"thing"} and things["text"] == "square, square"
+    refused(asked(words=[{"phrase": "a", "colour": "red"}]), 422, "words.0")
+    refused(asked(words=["-"]), 400, "empty")
+    refused(asked(task="poems"), 422, "task")
+
+    asks, kind = {"model": "both", "words": "top, low=rest"}, {"content-type": "image/png"}
+    sent = client.post(f"{V1}/predict/upload", params=asks, content=png(3), headers=kind).json()
+    assert [d["class"] for d in sent["detections"]] == ["top", "rest", "rest"]
+    job = client.post(f"{V1}/jobs", json={"project": project.id, "models": ["both"], "words": ["top"]})
+    assert job.status_code == 201 and ended(client, job.json()["id"])["state"] == "done"
+    assert [a.class_name for a in made.store.annotations(image.id)] == ["top"]
+    jobs.runs(made).stop_all()
+    made.close()

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from studio.adapters import Detection
 from studio.annotations import Box
 from studio.errors import BadInput
 from studio.operations.predict import Prediction, Recipe, annotations, check, find
-from studio.operations.words import Word, reaching, read_words, sorted_out
+from studio.operations.words import Word, reaching, read_words, sorted_out, words_in
 from studio.registry import Registry
 from studio.settings import Settings
 from studio.studio import Studio
@@ -63,6 +65,25 @@ def test_words_are_read_from_texts_and_from_json():
         Word("leaf", negative=True),
         Word("plum", "fruit", 0.4),
     )
+
+
+def test_words_are_read_as_they_are_typed():
+    assert words_in(" red apple, mug = cup,-plate\nleaf@0.4; pear=fruit@.5,,") == (
+        Word("red apple"),
+        Word("mug", "cup"),
+        Word("plate", negative=True),
+        Word("leaf", "", 0.4),
+        Word("pear", "fruit", 0.5),
+    )
+    assert words_in(" ,\n; ") == ()
+    for text, told in (
+        ("a@b", "no threshold"),
+        ("a@3", "between 0 and 1"),
+        ("-a", "not wanted"),
+        ("=b", "empty"),
+    ):
+        with pytest.raises(BadInput, match=told):
+            words_in(text)
 
 
 @pytest.mark.parametrize(
@@ -131,3 +152,39 @@ def test_a_model_that_reads_no_words_is_refused(world):
         check(studio, Recipe(("disc",), words=(PLUM,)))
     with pytest.raises(BadInput, match="does not find things by itself"):
         check(studio, Recipe(("reader",)))
+
+
+class Sure(Reader):
+    """Is sure of other phrases than a Reader is: calls the upper squares “low”, nearly as surely."""
+
+    def detect_text(self, images, phrases, *, floor=0.05):
+        other = {"top": "low", "low": "top"}
+        found = super().detect_text(images, phrases, floor=floor)
+        return [[Detection(other.get(d.name, d.name), d.score - 0.05, d.box) for d in each] for each in found]
+
+
+def test_of_what_several_models_call_differently_each_thing_has_one_name(world, tmp_path):
+    registry = Registry([card("reader", "text-detector", Reader()), card("sure", "text-detector", Sure())])
+    studio = Studio(Settings(tmp_path / "two", sample=False), registry=registry)
+    recipe = Recipe(("reader", "sure"), words=(Word("top"), Word("low")))
+    (found,) = find(studio, recipe, [picture(3)])
+    assert [d.name for d in found] == ["top", "low", "low"], "and not each thing twice"
+    against = replace(recipe, words=(Word("top"), Word("low", negative=True)), threshold=0.1)
+    (found,) = find(studio, against, [picture(3)])
+    assert [d.name for d in found] == ["top"], "one model's word counts against another's"
+    studio.close()
+
+
+def test_two_hundred_phrases_find_what_each_finds_alone(world):
+    studio, _ = world
+    words = tuple(Word(f"thing {n}") for n in range(198)) + (Word("top"), Word("low"))
+    (together,) = find(studio, Recipe(("reader",), words=words), [picture(3)])
+    alone = [d for word in words for d in find(studio, Recipe(("reader",), words=(word,)), [picture(3)])[0]]
+    assert names(together) == names(sorted_out(alone, words, 0.3)) and len(together) == 3
+
+
+def test_what_is_kept_says_by_which_words_it_was_found(world):
+    studio, _ = world
+    recipe = Recipe(("reader",), words=(Word("top", "first"), Word("low")))
+    made = annotations(recipe, studio, find(studio, recipe, [picture(3)])[0])
+    assert [(a.class_name, a.prompt.text) for a in made] == [("first", "top"), ("low", "low"), ("low", "low")]

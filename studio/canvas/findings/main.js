@@ -72,7 +72,7 @@ class Looking {
     this.themes = new MutationObserver(() => this.theme());
     for (const node of [document.body, document.documentElement]) this.themes.observe(node, { attributes: true, attributeFilter: ["class"] });
     // Whoever holds another slider for the same threshold says so without a word to the server.
-    this.root.addEventListener("onelabel:threshold", (e) => this.threshold(Number(e.detail)), { signal });
+    this.root.addEventListener("onelabel:threshold", (e) => this.askedFor(e.detail), { signal });
     this.root.addEventListener("onelabel:hover", (e) => this.light(e.detail), { signal }); // words that speak of findings
     this.theme();
   }
@@ -130,9 +130,21 @@ class Looking {
 
   threshold(value, name) {
     if (!Number.isFinite(value)) return;
-    if (name) this.findings.own.set(name, value);
-    else this.findings.threshold = value;
+    if (name) {
+      this.findings.own.set(name, value);
+      this.#say("own-threshold", { name, value });
+    } else this.findings.threshold = value;
     this.changed();
+  }
+
+  /** Follow another slider: a threshold for all, or {own: {name: its threshold, null for that of all}}. */
+  askedFor(told) {
+    if (!told?.own) return this.threshold(Number(told));
+    for (const [name, value] of Object.entries(told.own)) {
+      if (value === null) this.findings.own.delete(name);
+      else this.findings.own.set(name, value);
+    }
+    return this.changed();
   }
 
   toggle(n) { this.findings.toggle(n); this.changed(); }
@@ -204,7 +216,12 @@ class Looking {
     if (!this.root) return;
     Object.assign(this.root.dataset, { image: this.image?.id ?? "", region: this.region ? JSON.stringify(this.region) : "",
       threshold: String(this.findings.threshold) });
+    if (!this.props.each) return;
+    const counts = Object.fromEntries(this.findings.classes().map((row) => [row.name, row.reaching]));
+    this.#say("counted", { own: Object.fromEntries(this.findings.own), counts });
   }
+
+  #say(name, detail) { this.root.dispatchEvent(new CustomEvent(`onelabel:${name}`, { bubbles: true, detail })); }
 
   draw() {
     this.scheduled ??= requestAnimationFrame(() => {
