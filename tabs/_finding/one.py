@@ -25,6 +25,7 @@ from tabs._finding.picking import Picking
 from tabs._pictures import block
 from tabs._work import LONG, QUIET, Progress, Work, many, report, stopping, trouble
 
+PIECES = 3000  # of an image that an embedder compares with examples, about
 SOON = 1.0  # seconds that a look may take before it can be stopped: a button that flashes up helps nobody
 RUN_TO_SEE = "Press “Find” to see what is in this image."
 HOW_TO_SIFT = "Move the slider for more or fewer; click a thing to leave it out; Enter keeps the rest."
@@ -158,7 +159,7 @@ class OneImage:
             def step(pieces: int) -> None:
                 nonlocal compared
                 compared += pieces
-                progress(0, 0, f"{compared:,} pieces of the image compared with the examples")
+                progress(compared, max(PIECES, compared), "pieces of the image compared, about")
                 _heed(cancel)
 
             found = jobs.look(self._studio, image, recipe, region=region, step=step)

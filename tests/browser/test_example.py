@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import time
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from studio.annotations import Annotation
 from studio.operations import jobs
 from studio.project import Change
 from tests.browser.test_whole_way import eventually
-from tests.examples.world import SIDE, box_at, picture, reds, studio_of_colours
+from tests.examples.world import SIDE, Colours, box_at, picture, reds, studio_of_colours
 
 pytestmark = pytest.mark.browser
 SCALE = 4  # of the pictures of the world, so that a mouse hits what it should
@@ -226,6 +227,27 @@ def test_examples_come_from_labels_from_a_class_and_from_a_click(page, studio):
     examples(page, 0, 1)
     page.locator("#example-find").click()
     page.get_by_text("at least one example of what to look for").wait_for()
+
+
+def test_a_look_that_takes_long_tells_how_far_it_is_and_stops(page, studio):
+    class Slow(Colours):
+        def embed_images(self, images):
+            time.sleep(0.3)
+            return super().embed_images(images)
+
+    with studio.pool.use("colours") as model:
+        model.__class__ = Slow
+    page.locator("#example-models input").click()
+    page.get_by_role("option", name="Colours, by comparing").click()
+    page.keyboard.press("Escape")
+    draw(page, 0)
+    name_it(page, "thing")
+    page.locator("#example-find").click()
+    page.locator("#example-told").get_by_text("pieces of the image compared").wait_for()
+    page.locator("#example-stop").click()
+    page.get_by_text("Stopped. Nothing was changed.").wait_for()
+    page.locator("#example-find:not([disabled])").wait_for()
+    assert not page.locator("#example-stop").is_visible()
 
 
 def test_many_images_are_labelled_by_example_and_taken_back(page, studio):
