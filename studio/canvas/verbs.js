@@ -70,6 +70,14 @@ export function verbs(app) {
     drawer: (open = !app.root.classList.contains("ol-drawn")) => app.drawer(open),
     review: () => (app.review.on ? app.review.close() : app.review.open()),
     focusList: () => { app.drawer(true); app.panel.focus(); },
+    ...crosshair(app),
+  };
+}
+
+/** The cross-hair moved by the arrow keys, for whoever has no pointer. */
+export function crosshair(app) {
+  const { stage, view, labelling } = app;
+  return {
     keyboard() {
       if (!stage.image) return false;
       const [x, y] = view.toImage(view.width / 2, view.height / 2);

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 from pycocotools import mask as coco_mask
 
-from studio.annotations import Annotation, Box, Mask, Polygon
+from studio.annotations import Alpha, Annotation, Box, Mask, Polygon, Shape
 from studio.geometry import box_iou, mask_to_rle, shape_box, shape_mask
 
 LABELLED = 0.5  # IoU from which a finding is what somebody labelled already: outlines by hand are rough
@@ -20,7 +20,7 @@ class Labelled:
         boxed = [(a.shape, shape_box(a.shape, (height, width))) for a in annotations]
         shapes = [(shape, box) for shape, box in boxed if box]
         self._boxes = [box for _, box in shapes]
-        self._outlined = [i for i, (shape, _) in enumerate(shapes) if isinstance(shape, Mask | Polygon)]
+        self._outlined = [i for i, (shape, _) in enumerate(shapes) if _outlined(shape)]
         self._drawn = [i for i, (shape, _) in enumerate(shapes) if isinstance(shape, Box)]
         self._masks = [mask_to_rle(shape_mask(shapes[i][0], height, width)) for i in self._outlined]
 
@@ -42,3 +42,7 @@ class Labelled:
             around = [found[i].box or Box(0, 0, 0, 0) for i in masks]
             overlaps[np.ix_(masks, self._drawn)] = box_iou(around, [self._boxes[i] for i in self._drawn])
         return [int(row.argmax()) if row.max() >= LABELLED else None for row in overlaps]
+
+
+def _outlined(shape: Shape) -> bool:
+    return isinstance(shape, Mask | Polygon) or (isinstance(shape, Alpha) and shape.mask is not None)

@@ -10,7 +10,7 @@ import numpy as np
 
 from studio import images
 from studio.adapters import Candidate, Card, Detection, Example, Follower
-from studio.annotations import Annotation, Box, Mask, Polygon, Prompt, Shape
+from studio.annotations import Alpha, Annotation, Box, Mask, Polygon, Prompt, Shape
 from studio.errors import BadInput
 from studio.gate import Turn
 from studio.geometry import shape_box, shape_mask
@@ -49,7 +49,9 @@ def objects(studio: Studio, image: ImageRecord, annotation_id: str, which: Which
 
     Without an id the newest object counts as the one. Raises BadInput where there is none.
     """
-    drawn = [a for a in studio.store.annotations(image.id) if isinstance(a.shape, Mask | Polygon | Box)]
+    drawn = [
+        a for a in studio.store.annotations(image.id) if isinstance(a.shape, Mask | Polygon | Box | Alpha)
+    ]
     if not drawn:
         raise BadInput("There is no object on this picture yet. Label one, then carry it on.")
     if which == "all":

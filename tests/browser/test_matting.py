@@ -76,9 +76,14 @@ def drag(page, *places: tuple[float, float], button: str = "left") -> None:
     page.mouse.up(button=button)
 
 
-def cut_out(page) -> None:
+def cut_out(page, *, by_keys: bool = False) -> None:
     """Click the disc, go on to its band, and have its alpha made."""
-    page.mouse.click(*at(page, WIDTH / 2, HEIGHT / 2))
+    if by_keys:
+        page.locator("#matting-stage .ol-view").focus()
+        for key in ("k", "ArrowLeft", "Space"):
+            page.keyboard.press(key)
+    else:
+        page.mouse.click(*at(page, WIDTH / 2, HEIGHT / 2))
     holds(page, "__matting.object && !__matting.wire.pending")
     page.keyboard.press("Enter")
     holds(page, "__matting.step === 'band' && __matting.matte.figures")
@@ -208,7 +213,7 @@ def test_refining_stays_in_the_band_and_every_step_is_undone_and_done_again(page
 
 def test_a_cut_out_is_downloaded_as_it_is_shown_and_as_its_alpha(page, studio):
     open_matting(page)
-    cut_out(page)
+    cut_out(page, by_keys=True)
 
     def fetched(title: str) -> Image.Image:
         page.get_by_label("What to download").select_option(label=title)

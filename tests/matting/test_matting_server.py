@@ -19,6 +19,8 @@ from studio.canvas.cut_route import cut_routes
 from studio.canvas.matting_server import matting_function
 from studio.canvas.working import Tasks
 from studio.errors import Cancelled, NotFound
+from studio.operations._labelled import Labelled
+from studio.operations.propagate import objects
 from tests.matting.pictures import add, put_mask, soft_disc
 
 
@@ -244,3 +246,14 @@ def test_a_file_that_cannot_be_had_gets_a_sentence(files, ask, studio, image, pi
     hidden = add(studio, theirs.id, picture[0], "b.png")
     assert files.get(at, params={"what": "composite", "background": hidden.id}).status_code == 404
     assert files.get(f"/media/cut/{hidden.id}/{mask.id}").status_code == 404
+
+
+def test_what_is_an_alpha_already_is_not_found_anew_and_can_be_carried_on(ask, studio, image, picture):
+    mask = put_mask(studio, image, picture[1] > 0.5)
+    (alpha,) = matted(ask, mask)["annotations"]
+    there = Labelled(studio.store.annotations(image.id), image.height, image.width)
+    elsewhere = np.zeros((96, 128), bool)
+    elsewhere[:12, :12] = True
+    assert there.among([mask.shape, Mask.from_array(elsewhere)]) == [0, None]
+    (carried,) = objects(studio, image, alpha["id"], "one")
+    assert isinstance(carried.shape, Alpha)

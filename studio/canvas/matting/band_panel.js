@@ -19,7 +19,7 @@ export function bandPanel(app) {
   const wipe = h("button", { type: "button", class: "ol-link", onclick: () => app.clearBand() }, "Take the painting away");
   const words = h("input", { type: "text", class: "ol-input", placeholder: "glass, veil", maxLength: 200, aria: { label: "See-through things, with commas between them" },
     onkeydown: (e) => { e.stopPropagation(); if (e.key === "Enter") look(); } });
-  const look = () => app.setBand({ see_through: words.value.split(",").map((w) => w.trim()).filter(Boolean) });
+  const look = () => { app.setBand({ see_through: words.value.split(",").map((w) => w.trim()).filter(Boolean) }); back(); };
   const chips = h("div", { class: "om-chips" });
   const seen = h("p", { class: "om-about" });
   const element = h("section", { class: "om-section", hidden: true, aria: { label: "Band" } },

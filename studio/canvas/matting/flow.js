@@ -55,6 +55,7 @@ export class Flow {
     }
     const before = this.step;
     this.step = step;
+    if (step !== "point") stage.cursor = null;
     stage.hideAll = step !== "point";
     if (!this.review.on) stage.setTool(TOOLS[step]);
     if (step !== before) this.matte.trimap(null);
@@ -142,9 +143,18 @@ export class Flow {
       return;
     }
     if (!refining) this.matte.pending = this.matte.pending.filter((s) => !strokes.includes(s));
+    this.#seenThrough(id, asked, answer.share);
     this.unknownShare = answer.share;
     this.matte.trimap(answer);
     stage.emit("band");
+  }
+
+  // Words that changed nothing found nothing.
+  #seenThrough(id, { band: { see_through: words, ...band }, strokes }, share) {
+    const key = JSON.stringify([id, band.width, band.pixels, strokes.length]), { before } = this;
+    this.before = { key, words: words.join(), share };
+    const added = words.length && before?.key === key && before.words !== words.join();
+    if (added && before.share === share) this.say(`Nothing that is called ${words.join(" or ")} was found on the object.`);
   }
 
   setBand(changes, merge = null) {
@@ -238,7 +248,10 @@ export class Flow {
     }
     if (answer.seconds === undefined) this.resync(); // several changes, whose versions only the server knows
     this.labelling.merged(image, [], answer);
-    if (this.stage.image?.id !== image) this.session.forget(image);
+    if (this.stage.image?.id !== image) {
+      this.session.forget(image);
+      this.say("What was begun on the image before is done. Go back there to see it.");
+    }
     (answer.notes ?? []).forEach((note) => this.say(note));
     return true;
   }

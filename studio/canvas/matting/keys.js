@@ -22,6 +22,7 @@ export const LEGEND = [
   ["View and images", [
     [["Wheel", "+", "−"], "zoom"], [["Space", "H"], "move the picture"], [["0"], "fit"], [["Shift+0"], "100 %"], [["W"], "zoom to the object"],
     [["F"], "full screen"], [["←", "→"], "previous, next image"]]],
+  ["Keyboard only", [[["K"], "cross-hair on or off"], [["Arrows"], "move it; Shift: by 10"], [["Space"], "click"], [["X"], "take away"]]],
 ];
 
 const HELD = new Set(["[", "]", "+", "=", "-", ",", ".", "z", "y"]); // keys that may be held down
@@ -56,6 +57,13 @@ export class Keys {
   #action(e, where) {
     const key = e.key.length === 1 ? e.key.toLowerCase() : e.key, ctrl = e.ctrlKey || e.metaKey, { app } = this;
     if (ctrl) return key === "z" ? [e.shiftKey ? "redo" : "undo"] : key === "y" ? ["redo"] : null;
+    if (app.stage.cursor && where === "stage") {
+      const step = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] }[key];
+      if (step) return ["moveCursor", ...step.map((v) => v * (e.shiftKey ? 10 : 1))];
+      if (key === " ") return ["clickAtCursor", true];
+      if (key === "x") return ["clickAtCursor", false];
+      if (key === "a") return ["accept"];
+    }
     const range = document.activeElement?.type === "range";
     if (/^Arrow(Left|Right)$/.test(key)) return range || where === "list" ? null : ["go", key === "ArrowLeft" ? -1 : 1];
     if (where !== "control") {
@@ -71,7 +79,7 @@ export class Keys {
       ",": ["widen", 1 / 1.15], ".": ["widen", 1.15], u: ["level", "unknown"], o: ["level", "foreground"], g: ["level", "background"],
       v: ["ground"], c: ["compare"], e: ["clean"], a: ["refine", 1], s: ["refine", 0], q: ["look"],
       "[": ["brushBy", 1 / 1.2], "]": ["brushBy", 1.2], "+": ["zoom", 1.25], "=": ["zoom", 1.25], "-": ["zoom", 0.8], _: ["zoom", 0.8],
-      "?": ["help"], h: ["tool", "pan"], w: ["zoomSelected"], f: ["fullscreen"], i: ["review"],
+      "?": ["help"], h: ["tool", "pan"], w: ["zoomSelected"], f: ["fullscreen"], i: ["review"], k: ["keyboard"],
     };
     return plain[key] ?? null;
   }

@@ -76,7 +76,7 @@ class App extends Flow {
     this.layers = new Layers(this.host, stage, this.view);
     this.matte = new MatteLayer(this);
     this.about = h("p", { id: "om-about", class: "ol-sr" }, "Click an object to get its mask; right-click takes away. Enter goes on to the unknown band, where U, O and G "
-      + "choose what the brush paints, and then to the alpha. Question mark shows all keys.");
+      + "choose what the brush paints, and then to the alpha. K is a cross-hair moved by the arrow keys, question mark shows all keys.");
     this.root = h("div", { class: "ol-stage om-stage", role: "region", aria: { label: "Matting stage" }, data: { step: "point" } });
     Object.assign(this, notices(this.root, this.host));
     this.session = new Session(this);
@@ -128,6 +128,8 @@ class App extends Flow {
     this.sizes = new ResizeObserver(() => this.measure());
     this.sizes.observe(this.element);
     this.sizes.observe(this.host);
+    this.around = new ResizeObserver(() => requestAnimationFrame(() => this.measure())); // what stands above may open or close
+    for (const above of [document.body, this.element.closest(".tabitem")]) if (above) this.around.observe(above);
     window.addEventListener("keydown", (e) => { if (e.key === "Tab") this.root.classList.add("ol-keys"); }, { signal, capture: true });
     this.root.addEventListener("pointerdown", () => this.root.classList.remove("ol-keys"), { signal, capture: true });
     window.addEventListener("resize", () => this.measure(), { signal });
@@ -143,6 +145,7 @@ class App extends Flow {
     Object.assign(this.matte, { figures: null, cutout: null, pending: [], of: null });
     this.picturesOf = null;
     view.setImage(stage.image?.width ?? 0, stage.image?.height ?? 0);
+    if (stage.cursor) stage.cursor = stage.image ? { x: stage.image.width >> 1, y: stage.image.height >> 1 } : null;
     this.currentTool().leave?.();
     this.setStep("point");
     this.host.setAttribute("aria-label", stage.image ? `Picture ${stage.image.name}` : "No picture");
@@ -256,6 +259,7 @@ class App extends Flow {
     this.gone.abort();
     this.session.close();
     this.sizes.disconnect();
+    this.around.disconnect();
     this.classes.disconnect();
     this.panel.watcher.disconnect();
     this.bottom.close();

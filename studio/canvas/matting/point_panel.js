@@ -6,7 +6,10 @@ export function pointPanel(app) {
   const { stage, choices, task } = app;
   const word = h("input", { type: "text", class: "ol-input", placeholder: "feather, glass", maxLength: 300, aria: { label: "Words to look for, with commas between them" },
     onkeydown: (e) => { e.stopPropagation(); if (e.key === "Enter") find(); } });
-  const find = () => app.findWords(word.value);
+  const find = () => {
+    if (word.value.trim()) app.host.focus({ preventScroll: true }); // so that keys go on from there
+    app.findWords(word.value);
+  };
   const seek = h("button", { type: "button", class: "ol-act om-side", onclick: find }, "Find");
   const alone = h("button", { type: "button", class: "ol-act om-side", title: "Cut out what stands out, without a prompt", onclick: () => app.alone() }, "Cut out what stands out");
   const fold = (title, ...children) => h("details", { class: "om-fold" }, h("summary", {}, title), ...children);

@@ -1,5 +1,7 @@
 // What a key or a button can do on the matting stage, by name. A verb that returns false leaves the key to the page.
 
+import { crosshair } from "../verbs.js";
+
 export function verbs(app) {
   const { stage, view, labelling } = app;
   const zoom = (factor) => {
@@ -17,7 +19,10 @@ export function verbs(app) {
     if (stage.active === object.id) stage.select(object.id);
     stage.emit("changed", [object]);
   };
+  const { keyboard, ...cross } = crosshair(app);
   return {
+    ...cross,
+    keyboard: () => (app.step === "point" ? keyboard() : false),
     tool: (name) => stage.setTool(stage.tool === name && name === "pan" ? app.stepTool() : name),
     undo: () => back("undo"),
     redo: () => back("redo"),
