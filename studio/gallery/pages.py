@@ -17,11 +17,12 @@ MOST_COLUMNS, OFFERED = 20, 12  # columns to filter by, and the commonest answer
 MOST_AT_ONCE = 1000  # the page sends larger selections in parts, so that it can show how far it is
 
 SHOWN: dict[str, dict[str, Any]] = {
-    "all": {},
-    "unlabelled": {"unlabelled": True},
-    "drafts": {"drafts": True},
-    "todo": {"status": "todo"},
-    "done": {"status": "done"},
+    "all": {"hidden": False},
+    "unlabelled": {"hidden": False, "unlabelled": True},
+    "drafts": {"hidden": False, "drafts": True},
+    "todo": {"hidden": False, "status": "todo"},
+    "done": {"hidden": False, "status": "done"},
+    "hidden": {"hidden": True},
 }
 
 
@@ -56,7 +57,13 @@ def answer_gallery(store: Store, person: Callable[[], str]) -> Callable[[dict], 
         images = [store.set_status(image, value, person()) for image in chosen]
         return {"items": [item(image) for image in images], **summary(store, project)}
 
-    return answering("gallery", {"page": page, "ids": ids, "delete": delete, "status": status})
+    def show(request: Request) -> Answer:
+        project = project_of(request, store, person())
+        shown = store.show_images(project, chosen_ids(request, store, project), person())
+        return {"shown": shown, **summary(store, project)}
+
+    operations = {"page": page, "ids": ids, "delete": delete, "status": status, "show": show}
+    return answering("gallery", operations)
 
 
 def filters_of(request: Request, store: Store, project: str) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 import { el, icon, ICONS, number, settled } from './dom.js';
 
 const SHOWN = [
-  ['all', 'All'], ['unlabelled', 'Unlabelled'], ['drafts', 'With drafts'], ['todo', 'To do'], ['done', 'Done'],
+  ['all', 'All'], ['unlabelled', 'Unlabelled'], ['drafts', 'With drafts'], ['todo', 'To do'], ['done', 'Done'], ['hidden', 'Hidden'],
 ];
 
 export function makeToolbar(view, onchange) {
@@ -48,8 +48,9 @@ export function makeToolbar(view, onchange) {
     const step = { ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1 }[event.key];
     if (!step) return;
     event.preventDefault();
-    const i = chips.findIndex((chip) => chip.dataset.show === view.show);
-    const next = chips[(i + step + chips.length) % chips.length];
+    const there = chips.filter((chip) => !chip.hidden);
+    const i = there.findIndex((chip) => chip.dataset.show === view.show);
+    const next = there[(i + step + there.length) % there.length];
     next.focus();
     next.click();
   }
@@ -66,7 +67,10 @@ export function makeToolbar(view, onchange) {
       paint();
     },
     summary(counts, list, columns = []) {
-      for (const chip of chips) chip.querySelector('.n').textContent = number(counts[chip.dataset.show]);
+      for (const chip of chips) {
+        chip.querySelector('.n').textContent = number(counts[chip.dataset.show]);
+        chip.hidden = chip.dataset.show === 'hidden' && !counts.hidden && view.show !== 'hidden';
+      }
       classes.replaceChildren(el('option', { value: '' }, 'Any class'),
         ...list.map((c) => el('option', { value: c.id }, `${c.name} (${number(c.count)})`)));
       classes.value = view.class;

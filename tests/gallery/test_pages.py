@@ -62,7 +62,7 @@ def test_filters_and_their_counts_agree(gallery, store, project):
     label(store, second, "tree", draft=True)
     store.set_status(third, "done", "ann")
     summary = page(gallery, project, summary=True)["summary"]
-    assert summary == {"all": 5, "unlabelled": 4, "drafts": 1, "todo": 4, "done": 1}
+    assert summary == {"all": 5, "unlabelled": 4, "drafts": 1, "todo": 4, "done": 1, "hidden": 0}
     for show, number in summary.items():
         assert len(page(gallery, project, show=show)["items"]) == number
     car = next(c for c in store.classes(project) if c.name == "car")
@@ -163,3 +163,14 @@ def test_a_bug_is_answered_with_a_reference_and_nothing_else(gallery, store, pro
     assert answer["kind"] == "Bug" and "reference" in answer["error"]
     assert "ZeroDivision" not in answer["error"]
     assert "ZeroDivisionError" in caplog.text
+
+
+def test_what_is_hidden_is_shown_apart_and_brought_back(store, gallery, project):
+    ids = [image.id for image in store.images(project)]
+    store.hide_images(project, ids[:2], "ann")
+    seen = page(gallery, project, summary=True)
+    assert [item["id"] for item in seen["items"]] == ids[2:]
+    assert seen["summary"]["hidden"] == 2 and seen["summary"]["all"] == len(ids) - 2
+    assert [item["id"] for item in page(gallery, project, show="hidden")["items"]] == ids[:2]
+    answer = gallery({"op": "show", "project": project, "ids": ids[:1]})
+    assert answer["shown"] == 1 and answer["summary"]["hidden"] == 1
