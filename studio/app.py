@@ -16,6 +16,7 @@ from fastapi import FastAPI
 from studio.access import PersonMiddleware
 from studio.canvas.cut_route import cut_routes
 from studio.failures import log
+from studio.gallery.filter.prepared import prepared_routes
 from studio.media import media_routes
 from studio.opening import opening
 from studio.rest import PREFIX, api
@@ -104,6 +105,7 @@ def serve(studio: Studio, root_path: str | None = None) -> FastAPI:
     app = FastAPI(title=TITLE, docs_url=None, redoc_url=None, openapi_url=None)
     app.include_router(media_routes(studio))
     app.include_router(cut_routes(studio))
+    app.include_router(prepared_routes(studio))
     app.mount(PREFIX, api(studio))
     for name in ("canvas", "gallery"):
         folder = Path(str(resources.files(f"studio.{name}")))

@@ -109,21 +109,27 @@ def drop_zone(
 def _component(
     module: str, events: tuple[str, ...], *, fixed: dict[str, Any] | None = None, **options
 ) -> gr.HTML:
-    # What is fixed stands in the script: props that never change are lost where others of them are set early.
+    return gr.HTML(
+        html_template='<div class="loading" style="min-height: 4rem"></div>',
+        css_template=(FOLDER / "gallery.css").read_text("utf-8"),
+        js_on_load=script(module, events, fixed),
+        apply_default_css=False,
+        padding=False,
+        **options,
+    )
+
+
+def script(module: str, events: tuple[str, ...], fixed: dict[str, Any] | None = None) -> str:
+    """Return what mounts a module of this folder in a component, and tells its events.
+
+    What is ``fixed`` stands in the script: props that never change are lost where others of them are set early.
+    """
     # Gradio finds a component's events by their quoted names in this script.
     names = ", ".join(f"'{event}'" for event in events)
-    script = (
+    return (
         f"const events = [{names}];\n"
         f"import(new URL('static/gallery/v-{version(FOLDER)}/{module}', document.baseURI).href).then("
         f"(m) => m.mount({{...{json.dumps(fixed or {})}, element, props, trigger, server, upload, watch, events}}),"
         "(e) => { console.error(e);"
         " element.textContent = 'This part of the page could not be loaded. Reload the page.'; });"
-    )
-    return gr.HTML(
-        html_template='<div class="loading" style="min-height: 4rem"></div>',
-        css_template=(FOLDER / "gallery.css").read_text("utf-8"),
-        js_on_load=script,
-        apply_default_css=False,
-        padding=False,
-        **options,
     )

@@ -82,7 +82,7 @@ export function mount({ element, props, trigger, server, upload, watch }) {
   }
 
   function summarise(answer) {
-    everything = answer.summary.all;
+    everything = answer.summary.all + answer.summary.hidden;
     toolbar.summary(answer.summary, answer.classes, answer.columns);
   }
 
@@ -130,6 +130,7 @@ export function mount({ element, props, trigger, server, upload, watch }) {
     const button = (label, act, path) => el('button.quiet', { type: 'button', onclick: act }, path ? icon(path, 16) : null, label);
     chosenBar.replaceChildren(el('b', {}, `${number(chosen.size)} chosen`), ...[rest].filter(Boolean),
       button('Done', () => mark(null, 'done'), ICONS.check), button('To do', () => mark(null, 'todo')),
+      ...(view.show === 'hidden' ? [button('Show again', unhide)] : []),
       button('Delete', remove, ICONS.trash),
       el('button.quiet.square', { type: 'button', title: 'Clear the choice', 'aria-label': 'Clear the choice', onclick: unchoose }, icon(ICONS.close, 16)));
   }
@@ -179,6 +180,19 @@ export function mount({ element, props, trigger, server, upload, watch }) {
     trigger('changed', {});
   }
 
+  async function unhide() {
+    const ids = [...selection.chosen.keys()];
+    try {
+      await inParts('show', ids, {}, 'Shown');
+      selection.clear();
+      live.textContent = `${count(ids.length, 'image')} in view again`;
+    } catch (error) {
+      complain(error);
+    }
+    await load();
+    trigger('changed', {});
+  }
+
   async function mark(items, status) {
     const ids = items ? items.map((item) => item.id) : [...selection.chosen.keys()];
     const here = tiles.items.filter((item) => ids.includes(item.id));
@@ -214,6 +228,12 @@ export function mount({ element, props, trigger, server, upload, watch }) {
   new IntersectionObserver(([entry]) => {
     if (entry.isIntersecting && loadedAt && performance.now() - loadedAt > 1000) load();
   }).observe(root);
+  // Other tabs choose images here: where "those chosen in Data" are asked for, these are meant.
+  document.addEventListener('onelabel:choose', (event) => {
+    if (!root.isConnected) return;
+    selection.chosen.clear();
+    selection.add(event.detail);
+  });
   document.addEventListener('onelabel:classes', () => { if (root.isConnected) load(); });
   load();
 }
