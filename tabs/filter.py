@@ -14,8 +14,7 @@ from studio.app import Shared
 from studio.errors import NotFound
 from studio.failures import sentence
 from studio.gallery.filter.component import filter_page
-from studio.operations import hub_models
-from studio.operations.filtering import collection
+from studio.operations.filtering import collection, embedding
 from studio.studio import Studio
 from tabs._finding.fetching import Fetching
 from tabs._finding.page import Place
@@ -59,7 +58,10 @@ class _Page:
             )  # fmt: skip
             with gr.Column(scale=1, min_width=240, elem_classes=["filter-about"]):
                 self._fetching = Fetching(studio, PLACE)
-            self._more = gr.Button("Another model …", size="sm", scale=0, min_width=150)
+            # Who visits somebody's studio may not add models to it.
+            self._more = gr.Button(
+                "Another model …", size="sm", scale=0, min_width=150, visible=studio.settings.people == "one"
+            )
         with gr.Row(visible=False, elem_id="filter-adding", equal_height=True) as self._adding:
             self._typed = gr.Textbox(
                 "", show_label=False, container=False, placeholder=ANOTHER, max_lines=1, scale=4,
@@ -133,7 +135,7 @@ class _Page:
     def _added(self, values: dict[Any, Any], request: gr.Request) -> tuple[Any, ...]:
         try:
             person, typed = self._studio.person(request), values[self._typed] or ""
-            card = hub_models.add(self._studio, person, typed.strip())
+            card = embedding.add_model(self._studio, person, typed.strip())
         except Exception as error:
             same = (gr.skip(),) * (len(self._fetching.outputs) + 1)
             return gr.skip(), gr.skip(), block(trouble(sentence(error))), *same
