@@ -40,7 +40,7 @@ FINDERS: dict[str, Role] = {"words": "text-detector", "detector": "detector"}
 class ManyMattes:
     """Settings on the left, which images and what becomes of them on the right.
 
-    ``dataset`` is the part with the jobs, ``review`` the button that leads to their drafts.
+    ``dataset`` is the part with the jobs, and the button that leads to their drafts.
     """
 
     def __init__(self, studio: Studio, place: Place, here: Any, project: Any) -> None:
@@ -51,12 +51,8 @@ class ManyMattes:
                 self._build(own)
             with gr.Column(scale=8, min_width=340):
                 self.dataset = Dataset(studio, own, verbs=jobs, policies=POLICIES, same=jobs.SAME)
-                with gr.Row():
-                    self.review = gr.Button(
-                        "Review the drafts", size="sm", scale=0, min_width=170, elem_id=own.id("review")
-                    )
-                self.told = gr.HTML("", padding=False, visible=False, elem_id=own.id("review-told"))
         self.dataset.asked, self.dataset.here = self._recipe, here
+        self.dataset.drafts.leads = True  # to the stage
         self._settings = [
             self._take, self._words, self._finder, self._threshold, self._segmenter, self._classes, self._class_name,
             self._cutter, self._matter, self._width, self._through,

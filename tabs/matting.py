@@ -9,8 +9,8 @@ from typing import Any
 import gradio as gr
 
 from studio.app import Shared
-from studio.errors import NotFound
 from studio.studio import Studio
+from tabs._finding.opening import open_project
 from tabs._finding.page import Place
 from tabs._matting_export import MattingExport
 from tabs._matting_many import ManyMattes
@@ -67,18 +67,16 @@ class _Page:
         outputs = [self._project, self._one.stage, *many.outputs, *self._export.outputs]
         # What the page opened with was made before this tab, so those two come before the hidden textbox.
         tab.select(self._shown, inputs, outputs, js=PLACE.here_at(2), **QUIET)
-        many.review.click(
-            self._review, shared.project, [self._one.stage, shared.image, self._tabs, many.told], **QUIET
+        drafts = many.dataset.drafts
+        drafts.button.click(
+            self._review, drafts.project, [self._one.stage, shared.image, self._tabs], **QUIET
         )
         if "segment" in others:
             many.dataset.jobs.open(self._open_failed, None, [shared.image, shared.tabs], **QUIET)
 
     def _shown(self, values: dict[Any, Any], request: gr.Request) -> tuple[Any, ...]:
         person = self._studio.person(request)
-        try:
-            project = self._studio.store.project_for(values[self._shared.project], person).id
-        except NotFound:
-            project = ""
+        project = open_project(self._studio, self._shared, values, person)
         image = image_to_open(self._studio, values[self._shared.image] or "", project, person)
         now = time.time_ns()
         # All of it each time: of a component that is not there yet, Gradio keeps the last update only.
@@ -89,18 +87,11 @@ class _Page:
 
     def _review(self, project: str, request: gr.Request) -> tuple[Any, ...]:
         """Open the first image that has drafts, and begin to go through them."""
-        store, same = self._studio.store, gr.skip()
-        try:
-            project = store.project_for(project, self._studio.person(request)).id
-            found = store.image_ids(project, drafts=True)
-        except NotFound:
-            found = []
-        if not found:
-            told = "No draft waits in this project. Run a job first."
-            return same, same, same, gr.HTML(f'<p class="finding-about">{told}</p>', visible=True)
-        now = time.time_ns()
-        stage = gr.HTML(image=f"{found[0]}#{now}", review=f"{found[0]}#{now}")
-        return stage, found[0], gr.Tabs(selected=PLACE.id("one")), gr.HTML("", visible=False)
+        image, now = self._many.dataset.drafts.first(project, request), time.time_ns()
+        if not image:
+            return (gr.skip(),) * 3
+        stage = gr.HTML(image=f"{image}#{now}", review=f"{image}#{now}")
+        return stage, image, gr.Tabs(selected=PLACE.id("one"))
 
     @staticmethod
     def _opened(event: gr.EventData) -> str:

@@ -272,7 +272,7 @@ def test_many_images_become_drafts_that_are_reviewed_by_keyboard_and_given_out(p
     eventually(lambda: studio.store.jobs(studio.store.projects("local")[0].id)[0].state == "done", 30)
     alphas = [a for i in page.images for a in studio.store.annotations(i.id) if isinstance(a.shape, Alpha)]
     assert [a.draft for a in alphas] == [True, True]
-    page.locator("#matting-many-review").click()
+    page.get_by_role("button", name="Look through the drafts of 2 images").locator("visible=true").click()
     holds(page, "__matting.review.on")
     shown_in_review = "__matting.step === 'alpha' && __matting.matte.cutout"
     holds(page, shown_in_review)
