@@ -1,7 +1,8 @@
-"""What was looked at last: decoded pictures and see-through things found on them, for a slider that asks again."""
+"""What was looked at last: decoded pictures, edges, see-through things, for a slider that asks again and again."""
 
 from __future__ import annotations
 
+import hashlib
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -11,7 +12,9 @@ from weakref import WeakKeyDictionary
 import numpy as np
 
 from studio import images
+from studio.annotations import Mask
 from studio.gate import Turn
+from studio.operations.matting import trimaps
 from studio.operations.matting.trimaps import SEEN_AT, Band
 from studio.operations.predict import Recipe, find
 from studio.operations.words import read_words
@@ -19,6 +22,7 @@ from studio.project import ImageRecord
 from studio.studio import Studio
 
 MOST_BYTES = 300_000_000  # of decoded pictures that are kept
+MOST_EDGES = 8  # objects whose edge is
 MOST_FOUND = 200  # images whose see-through things are
 
 
@@ -44,6 +48,7 @@ class Last:
 
 
 _PICTURES: WeakKeyDictionary[Studio, Last] = WeakKeyDictionary()
+_EDGES: WeakKeyDictionary[Studio, Last] = WeakKeyDictionary()
 _FOUND: WeakKeyDictionary[Studio, Last] = WeakKeyDictionary()
 _LOCK = threading.Lock()
 
@@ -59,6 +64,14 @@ def picture_of(studio: Studio, image: ImageRecord) -> np.ndarray:
     with _LOCK:
         last = _PICTURES.setdefault(studio, Last(MOST_BYTES, lambda pixels: pixels.nbytes))
     return last.get(image.digest, make)
+
+
+def edge_of(studio: Studio, image: ImageRecord, pixels: np.ndarray, mask: Mask) -> trimaps.Edge:
+    """Return what is known of the edge of a mask, judged once for all widths of the band."""
+    with _LOCK:
+        last = _EDGES.setdefault(studio, Last(MOST_EDGES))
+    key = image.digest, hashlib.sha256(mask.counts.tobytes()).digest()
+    return last.get(key, lambda: trimaps.edge_of(pixels, mask.to_array()))
 
 
 def see_through(

@@ -19,7 +19,7 @@ from studio.gate import Turn
 from studio.geometry import shape_mask
 from studio.operations.label import check_class_name
 from studio.operations.matting import salient
-from studio.operations.matting.looking import picture_of, see_through
+from studio.operations.matting.looking import edge_of, picture_of, see_through
 from studio.operations.matting.stored import Bits, alpha_named, alpha_of, kept, models_of, trimap_stored
 from studio.operations.matting.trimaps import (
     ADAPTED,
@@ -331,7 +331,8 @@ def _trimap(
     notes: list[str] = []
     levels = trimap_stored(studio, image, before.shape) if kept and isinstance(before.shape, Alpha) else None
     if levels is None:
-        mask = shape_mask(before.shape, image.height, image.width).to_array()
+        outline = shape_mask(before.shape, image.height, image.width)
+        mask = outline.to_array()
         check_mask(mask, (image.height, image.width))
         if pixels is None:
             pixels = picture_of(studio, image)
@@ -339,7 +340,8 @@ def _trimap(
         if through is not None and not (through & mask).any():
             words = ", ".join(band.see_through)
             notes.append(f"Nothing see-through ({words}) was found on the object.")
-        levels = trimap_of(pixels, mask, band, through)
+        edge = edge_of(studio, image, pixels, outline) if band.pixels is None else None
+        levels = trimap_of(pixels, mask, band, through, edge)
     return painted(levels, strokes), notes
 
 

@@ -103,22 +103,55 @@ class Stroke:
             raise unknown("level of a trimap", str(self.level), get_args(Level))
 
 
+@dataclass(frozen=True)
+class Edge:
+    """What is known of an object's edge, whatever the band's width: judged once, at a small size.
+
+    ``place`` is the part of the image that it lies in. The maps are float32, in pixels of the image: how far the band
+    reaches in and out, how far a place is in and out of the smoothed outline, and half the thickness of the object.
+    """
+
+    place: tuple[slice, slice]
+    inward: np.ndarray
+    outward: np.ndarray
+    deep: np.ndarray
+    far: np.ndarray
+    thickness: np.ndarray
+
+
+def edge_of(image: np.ndarray, mask: np.ndarray) -> Edge:
+    """Return what is known of the edge of a mask, bool (h, w), of an image, uint8 (h, w, 3).
+
+    Raises BadInput where the mask is empty or covers the whole image.
+    """
+    check_mask(mask, image.shape[:2])
+    place = _around(mask, WIDEST * _OF_SIZE * float(np.sqrt(mask.sum())))
+    part = np.ascontiguousarray(mask[place])
+    return Edge(place, *_reaches(image[place], part), _half_thickness(part, _distances(part)[0]))
+
+
 def trimap_of(
-    image: np.ndarray, mask: np.ndarray, band: Band = ADAPTED, see_through: np.ndarray | None = None
+    image: np.ndarray,
+    mask: np.ndarray,
+    band: Band = ADAPTED,
+    see_through: np.ndarray | None = None,
+    edge: Edge | None = None,
 ) -> np.ndarray:
     """Return the trimap around a mask of an image, uint8 (h, w, 3), the mask bool (h, w).
 
     There is always some foreground, were it a line in the middle, and some background; except that of the object and
-    its band all is unknown that ``see_through`` marks, bool (h, w). Raises BadInput where the mask is empty or covers
-    the whole image.
+    its band all is unknown that ``see_through`` marks, bool (h, w). ``edge`` is what ``edge_of`` returned for them, if
+    it is at hand. Raises BadInput where the mask is empty or covers the whole image.
     """
     check_mask(mask, image.shape[:2])
-    place = _around(mask, band)
+    if band.pixels is None:
+        edge = edge or edge_of(image, mask)
+        place = edge.place
+    else:
+        place = _around(mask, band.pixels)
     trimap = np.zeros(mask.shape, np.uint8)
     part = None if see_through is None else see_through[place]
-    trimap[place] = _cropped(
-        np.ascontiguousarray(image[place]), np.ascontiguousarray(mask[place]), band, part
-    )
+    trimap[place] = _cropped(np.ascontiguousarray(mask[place]), band, edge, part)
     if not (trimap == BACKGROUND).any():  # an object that fills the image but for a rim
         outside = _distances(mask)[1]
         trimap[outside >= max(1.0, 0.7 * float(outside.max()))] = BACKGROUND
@@ -172,10 +205,9 @@ def levelled(values: np.ndarray) -> np.ndarray:
 # ---- how wide --------------------------------------------------------------------------------------
 
 
-def _around(mask: np.ndarray, band: Band) -> tuple[slice, slice]:
-    """Return the part of the image that an object's band, and the colours beyond it, lie in."""
-    reach = band.pixels or _OF_SIZE * float(np.sqrt(mask.sum())) * max(1.0, band.width)
-    margin = int(np.ceil(3 * max(reach, 8 * _LEAST)))
+def _around(mask: np.ndarray, reach: float) -> tuple[slice, slice]:
+    """Return the part of the image that an object's band of at most ``reach`` pixels lies in, and some more."""
+    margin = int(np.ceil(1.25 * reach)) + 32
     sides = []
     for axis in (1, 0):
         there = np.flatnonzero(mask.any(axis))
@@ -183,18 +215,22 @@ def _around(mask: np.ndarray, band: Band) -> tuple[slice, slice]:
     return tuple(sides)
 
 
-def _cropped(image: np.ndarray, mask: np.ndarray, band: Band, see_through: np.ndarray | None) -> np.ndarray:
+def _cropped(mask: np.ndarray, band: Band, edge: Edge | None, see_through: np.ndarray | None) -> np.ndarray:
     inside, outside = _distances(mask)
-    if band.pixels is not None:
+
+    def whole(small: np.ndarray) -> np.ndarray:
+        return cv2.resize(small, mask.shape[::-1], interpolation=cv2.INTER_LINEAR)
+
+    if band.pixels is not None or edge is None:
         outward = np.full(mask.shape, band.pixels, np.float32)
-        inward = np.minimum(outward, _OF_THICKNESS * _half_thickness(mask, inside))
+        inward = np.minimum(outward, _OF_THICKNESS * _half_thickness(mask, inside, mask.shape[::-1]))
         sure = mask & (inside > inward)
         none = ~mask & (outside > outward)
     else:
-        inward, outward, deep, far = _reaches(image, mask, band.width)
-        thin = np.minimum(inward, _OF_THICKNESS * _half_thickness(mask, inside))
-        sure = mask & (inside > thin) & (deep >= inward)
-        none = ~mask & (outside > _LEAST * band.width) & (far >= outward)
+        inward, outward = whole(edge.inward) * band.width, whole(edge.outward) * band.width
+        thin = np.minimum(inward, _OF_THICKNESS * np.maximum(whole(edge.thickness), inside))
+        sure = mask & (inside > thin) & (whole(edge.deep) >= inward)
+        none = ~mask & (outside > _LEAST * band.width) & (whole(edge.far) >= outward)
     trimap = np.full(mask.shape, UNKNOWN, np.uint8)
     trimap[sure], trimap[none] = FOREGROUND, BACKGROUND
     if not sure.any():  # a thing as thin as its band: the line in its middle
@@ -204,11 +240,11 @@ def _cropped(image: np.ndarray, mask: np.ndarray, band: Band, see_through: np.nd
     return trimap
 
 
-def _reaches(image: np.ndarray, mask: np.ndarray, width: float) -> tuple[np.ndarray, ...]:
+def _reaches(image: np.ndarray, mask: np.ndarray) -> tuple[np.ndarray, ...]:
     """Return how far the band reaches in and out at each pixel, and how far that pixel is in and out.
 
-    All four are float32 (h, w), in pixels. The distances are those to a smoothed outline where the edge is soft, so
-    that the band is around a lock of hair and not around each hair.
+    All four are small, float32, in pixels of the image. The distances are those to a smoothed outline, so that the
+    band is around a lock of hair and not around each hair.
     """
     size, scale = _looked_at(mask)
     small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
@@ -222,9 +258,8 @@ def _reaches(image: np.ndarray, mask: np.ndarray, width: float) -> tuple[np.ndar
     soft = _softness(wrong, distances, largest)
     reaches = [soft * _how_far(wrong, distance, largest) for distance in distances]
     reaches[0] = np.minimum(reaches[0], _INTO * largest)
-    back = mask.shape[::-1]
-    maps = [np.maximum(_LEAST, reach / scale) * width for reach in reaches] + [d / scale for d in distances]
-    return tuple(cv2.resize(np.float32(each), back, interpolation=cv2.INTER_LINEAR) for each in maps)
+    maps = [np.maximum(_LEAST, reach / scale) for reach in reaches] + [d / scale for d in distances]
+    return tuple(np.float32(each) for each in maps)
 
 
 def _wrong(image: np.ndarray, inner: np.ndarray, reach: float) -> np.ndarray:
@@ -255,8 +290,8 @@ def _softness(wrong: np.ndarray, distances: Sequence[np.ndarray], largest: float
 
 def _mean(values: np.ndarray, there: np.ndarray, spread: float) -> tuple[np.ndarray, np.ndarray]:
     """Return the mean of values near each pixel, where they are ``there``, and how much there was of that."""
-    weight = cv2.GaussianBlur(there.astype(np.float32), (0, 0), spread)
-    return cv2.GaussianBlur(values * there, (0, 0), spread) / np.maximum(weight, 1e-5), weight
+    weight = _blurred(there.astype(np.float32), spread)
+    return _blurred(values * there, spread) / np.maximum(weight, 1e-5), weight
 
 
 def _how_far(wrong: np.ndarray, distance: np.ndarray, largest: float) -> np.ndarray:
@@ -269,12 +304,12 @@ def _how_far(wrong: np.ndarray, distance: np.ndarray, largest: float) -> np.ndar
 
     deep, weight = _mean(wrong, (distance > largest) & (distance <= 2 * largest), spread)
     deep = np.where(weight > 1e-3, deep, _DEEP)
-    reach = np.zeros_like(wrong)
+    reach = np.zeros(wrong.shape, np.float32)
     edges = np.geomspace(1.0, max(largest, 2.0), _RINGS)
     for nearer, farther in zip(edges[:-1], edges[1:], strict=True):
         mean, weight = _mean(wrong, (distance > nearer) & (distance <= farther), spread)
-        reach = np.where((weight > 1e-4) & (mean > deep + _EXCESS), farther, reach)
-    return cv2.GaussianBlur(reach, (0, 0), spread / 2)
+        reach[(weight > 1e-4) & (mean > deep + _EXCESS)] = farther
+    return _blurred(reach, spread / 2)
 
 
 def _distances(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -295,16 +330,17 @@ def _beyond(lab: np.ndarray, side: np.ndarray, reach: float) -> np.ndarray:
     deep = cv2.distanceTransform(side.astype(np.uint8), cv2.DIST_L2, 5)
     core = (deep > min(reach, 0.5 * float(deep.max()))).astype(np.float32)
     spread = 2.5 * max(1.0, reach)
-    weight = cv2.GaussianBlur(core, (0, 0), spread)
-    total = cv2.GaussianBlur(lab * core[..., None], (0, 0), spread)
+    weight = _blurred(core, spread)
+    total = _blurred(lab * core[..., None], spread)
     overall = lab[core > 0].mean(0) if core.any() else lab.mean((0, 1))
     return np.where((weight > 1e-3)[..., None], total / np.maximum(weight, 1e-3)[..., None], overall)
 
 
-def _half_thickness(mask: np.ndarray, inside: np.ndarray) -> np.ndarray:
-    """Return half the thickness of the part of the object around each pixel, float32 (h, w).
+def _half_thickness(mask: np.ndarray, inside: np.ndarray, back: tuple[int, int] | None = None) -> np.ndarray:
+    """Return half the thickness of the part of the object around each pixel, float32, in pixels of the image.
 
-    It is the radius of the largest disc inside of the object that a pixel lies in, found at a smaller size.
+    It is the radius of the largest disc inside of the object that a pixel lies in, found at a small size, and
+    brought ``back`` to a width and height.
     """
     size, scale = _looked_at(mask)
     small = cv2.resize(inside, size, interpolation=cv2.INTER_AREA) * scale
@@ -314,5 +350,17 @@ def _half_thickness(mask: np.ndarray, inside: np.ndarray) -> np.ndarray:
         middles = (small < radius).astype(np.uint8)
         within = cv2.distanceTransform(middles, cv2.DIST_L2, 5) <= radius
         thickness[within] = np.maximum(thickness[within], radius)
-    back = cv2.resize(thickness, mask.shape[::-1], interpolation=cv2.INTER_LINEAR) / scale
-    return np.maximum(back, inside)
+    thickness /= scale
+    if back is None:
+        return thickness
+    return np.maximum(cv2.resize(thickness, back, interpolation=cv2.INTER_LINEAR), inside)
+
+
+def _blurred(values: np.ndarray, spread: float) -> np.ndarray:
+    """Return values, float32, smoothed by a Gaussian; a wide one is found at a smaller size, which is far quicker."""
+    step = int(spread // 3)
+    if step < 2 or min(values.shape[:2]) < 4 * step:
+        return cv2.GaussianBlur(values, (0, 0), spread)
+    size = values.shape[1::-1]
+    small = cv2.resize(values, (-(-size[0] // step), -(-size[1] // step)), interpolation=cv2.INTER_AREA)
+    return cv2.resize(cv2.GaussianBlur(small, (0, 0), spread / step), size, interpolation=cv2.INTER_LINEAR)
