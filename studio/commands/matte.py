@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -13,6 +14,7 @@ from studio.commands.predict import options_of
 
 if TYPE_CHECKING:
     from studio.operations.matting.jobs import MatteRecipe
+    from studio.operations.predict import Recipe
     from studio.studio import Studio
 
 
@@ -23,11 +25,10 @@ def matte(
         str, typer.Option(help="Makes the alphas; the best one that works here unless you say otherwise.")
     ] = "",
     words: Annotated[
-        list[str] | None,
-        typer.Option("--word", help="Matte what this names, such as “cat”. May be repeated."),
-    ] = None,
+        str, typer.Option(help="Matte what these name: “cat, mug=cup, -plate”, as for predict.")
+    ] = "",
     detector: Annotated[
-        list[str] | None, typer.Option(help="Matte what this finds; with --word, a model that reads words.")
+        list[str] | None, typer.Option(help="Matte what this finds; with --words, a model that reads words.")
     ] = None,
     labels: Annotated[bool, typer.Option("--labels", help="Matte what is labelled.")] = False,
     alone: Annotated[
@@ -66,7 +67,7 @@ def matte(
     those of “predict”. Then: studio export PROJECT cutouts.zip --format matting --drafts
     """
     if (bool(words or detector), labels, alone).count(True) != 1:
-        raise typer.BadParameter("Say what to matte: --word or --detector, or --labels, or --alone.")
+        raise typer.BadParameter("Say what to matte: --words or --detector, or --labels, or --alone.")
     studio = studio_of(context)
 
     def work() -> None:
@@ -81,7 +82,7 @@ def matte(
         given = options_of(studio, option or ())
         finding = None
         if words or detector:
-            finding = _finding(studio, target.id, words or (), detector or (), segmenter, threshold, given)
+            finding = _finding(studio, target.id, words, detector or (), segmenter, threshold, given)
         recipe = MatteRecipe(
             chosen,
             "found" if finding else "labels" if labels else "alone",
@@ -104,14 +105,22 @@ def matte(
     said(work)
 
 
-def _finding(studio: Studio, project_id: str, words, detector, segmenter: str, threshold: float, options):
+def _finding(
+    studio: Studio,
+    project_id: str,
+    words: str,
+    detector: Sequence[str],
+    segmenter: str,
+    threshold: float,
+    options: Mapping[str, Mapping[str, Any]],
+) -> Recipe:
     """Return the recipe that finds things with masks, by the best models that work here where none is named."""
-    from studio.operations.predict import Recipe
-    from studio.operations.words import read_words
+    from studio.operations.predict import Recipe as Finding
+    from studio.operations.words import words_in
 
     models = tuple(detector) or (studio.default_model("text-detector", project_id).id,)
     masks = segmenter or studio.default_model("segmenter", project_id).id
-    return Recipe(models, masks, threshold=threshold, options=options, words=read_words(tuple(words)))
+    return Finding(models, masks, threshold=threshold, options=options, words=words_in(words))
 
 
 def _fetch(studio: Studio, recipe: MatteRecipe) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -65,7 +66,6 @@ class MatteJobBody(ImagesBody):
     matter: str = Field("", description="Empty with take “alone”: a guess that needs no download.")
     take: Literal["found", "labels", "alone"] = "found"
     find: RecipeBody | None = None
-    words: list[str] = Field([], description="What “find” is to look for, where its model reads words.")
     segmenter: str = ""
     classes: list[str] = []
     class_name: str = "object"
@@ -75,11 +75,9 @@ class MatteJobBody(ImagesBody):
     same: float = mattes.SAME
     bits: Literal[8, 16] = 8
 
-    def recipe(self) -> MatteRecipe:
-        data = self.model_dump(exclude={"project", "images", "title", "words"})
-        if data["find"] is not None and self.words:
-            data["find"]["words"] = self.words
-        return MatteRecipe.from_json(data)
+    def recipe(self, studio: Studio) -> MatteRecipe:
+        made = MatteRecipe.from_json(self.model_dump(exclude={"project", "images", "title", "find"}))
+        return made if self.find is None else replace(made, find=self.find.recipe(studio))
 
 
 def matte_routes(studio: Studio, told: Callable[[str, str], dict[str, Any]]) -> APIRouter:
@@ -157,7 +155,7 @@ def matte_routes(studio: Studio, told: Callable[[str, str], dict[str, Any]]) -> 
         person = studio.person(request)
         project = studio.store.project_for(body.project, person)
         chosen = jobs.images_of(studio, project.id, body.images)
-        job = mattes.begin(studio, person, project.id, body.recipe(), chosen, title=body.title)
+        job = mattes.begin(studio, person, project.id, body.recipe(studio), chosen, title=body.title)
         return told(job.id, person)
 
     return router

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from studio.adapters import Detection
 from studio.annotations import Annotation, Mask, Prompt
 from studio.errors import BadInput
 from studio.operations import jobs
-from studio.operations.predict import Recipe, annotations
-from studio.operations.words import reaching
+from studio.operations.predict import Recipe, annotations, sure
 from studio.project import Change, ImageRecord
 from studio.studio import Studio
 
@@ -36,7 +34,7 @@ def by_words(studio: Studio, image: ImageRecord, person: str, recipe: Recipe) ->
 
 def check_words(recipe: Recipe) -> None:
     """Raise BadInput where a recipe does not find masks by words."""
-    if not recipe.words:
+    if not recipe.words and not recipe.described:
         raise BadInput("Write what to look for, such as “cat”.")
     if not recipe.segmenter:
         raise BadInput("Choose a segmenter that makes masks of what is found.")
@@ -47,14 +45,10 @@ def masks_of(studio: Studio, recipe: Recipe, detections: Sequence[Detection]) ->
 
     Their prompt is the box that was found, and the phrase where words found it.
     """
-    drafts: list[Annotation] = []
-    for name in dict.fromkeys(d.name for d in detections):
-        sure = [d for d in detections if d.name == name and d.score >= recipe.threshold]
-        if recipe.words:
-            sure = reaching([d for d in detections if d.name == name], recipe.words, recipe.threshold)
-        made = annotations(replace(recipe, words=(), threshold=0.0), studio, sure)
-        for annotation, detection in zip(made, sure, strict=True):
-            if isinstance(annotation.shape, Mask):
-                prompt = Prompt(box=detection.box, text=name if recipe.words else None)
-                drafts.append(annotation.with_(prompt=prompt))
+    drafts = []
+    pairs = zip(annotations(recipe, studio, detections), sure(recipe, detections), strict=True)
+    for draft, (_, detection) in pairs:
+        if isinstance(draft.shape, Mask):
+            said = draft.prompt.text if draft.prompt is not None else None
+            drafts.append(draft.with_(prompt=Prompt(box=detection.box, text=said)))
     return drafts
