@@ -10,7 +10,7 @@ from itertools import groupby
 import numpy as np
 
 from studio import geometry
-from studio.annotations import Annotation, Box, Mask, Polygon, Shape
+from studio.annotations import Alpha, Annotation, Box, Mask, Polygon, Shape
 from studio.errors import BadInput, NotFound
 from studio.failures import sentence
 from studio.gate import Turn
@@ -195,7 +195,7 @@ def _judge(
 
 def overlap(old: Shape, new: Shape, image: ImageRecord) -> float:
     """Return how much an object there overlaps with one that is proposed; what is neither outline nor box does not."""
-    if not isinstance(old, Mask | Polygon | Box):
+    if not isinstance(old, Mask | Polygon | Box | Alpha):
         return 0.0
     return geometry.overlap(old, new, image.height, image.width)
 

@@ -59,7 +59,7 @@ def put(
         annotation = replace(annotation, class_name=check_class_name(annotation.class_name))
         _check_fits(annotation, image)
         saved = studio.store.annotation(image.id, annotation.id)
-        changes.append(Change(_reconciled(annotation, saved, person, verb)))
+        changes.append(Change(_reconciled(_with_own_mask(annotation, saved), saved, person, verb)))
     return studio.store.apply(image.id, person, changes, verb=verb[:40] or "put")
 
 
@@ -84,6 +84,20 @@ def check_class_name(name: str) -> str:
     if len(name) > LONGEST_NAME:
         raise BadInput(f"A class name has at most {LONGEST_NAME} characters; this one has {len(name)}.")
     return name
+
+
+def _with_own_mask(annotation: Annotation, saved: Annotation | None) -> Annotation:
+    """Return an annotation whose alpha, where it is the one that is saved, is so as a whole.
+
+    Where an alpha is at least a half is worked out from its file, never taken from a browser.
+    """
+    if not isinstance(annotation.shape, Alpha):
+        return annotation
+    if saved is not None and isinstance(saved.shape, Alpha) and saved.shape.digest == annotation.shape.digest:
+        return replace(annotation, shape=saved.shape)
+    if annotation.shape.mask is None:
+        raise BadInput("The page sent a matte without its outline. Load the page again.")
+    return annotation
 
 
 def _reconciled(annotation: Annotation, saved: Annotation | None, person: str, verb: str) -> Annotation:

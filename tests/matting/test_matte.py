@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from studio.annotations import Alpha, Box, Mask, Point, Prompt
 from studio.errors import BadInput, Cancelled
-from studio.operations import segment
+from studio.operations import label, segment
 from studio.operations.matting import matte as matting
 from studio.operations.matting.matte import Touch
 from studio.operations.matting.stored import alpha_of, cutout, cutout_shown, trimap_stored
@@ -205,3 +207,17 @@ def test_a_model_without_the_role_is_refused(studio, scene):
     image, _, made = scene
     with pytest.raises(BadInput, match="makes no matte from a trimap"):
         make(studio, image, made, "disc")
+
+
+def test_a_matte_that_the_page_sends_back_stays_as_it_is(studio, scene):
+    image, _, made = scene
+    matte = make(studio, image, made).annotation
+    bare = replace(matte.shape, mask=None)
+    for sent in (matte, matte.with_(shape=bare)):
+        label.put(studio, image, "local", [sent.with_(class_name="ball", draft=False, revision=2)], "put")
+        saved = studio.store.annotation(image.id, matte.id)
+        assert saved.class_name == "ball" and saved.shape == matte.shape
+        assert (saved.model, saved.prompt) == (matte.model, matte.prompt)
+    other = Alpha(120, 160, image.digest, None, matte.shape.mask)
+    with pytest.raises(BadInput, match="not this image's"):
+        label.put(studio, image, "local", [saved.with_(shape=other)], "put")
