@@ -14,6 +14,8 @@ from benchmarks.demo.scenes import drawn
 from benchmarks.train_demo import ASSETS
 
 FEW = 12  # scenes are enough to see that a model knows nothing
+# A writer is asked some thirty things of each; one that knows nothing writes on until it is stopped.
+FEWEST = 1
 
 
 def checkpoint(name: str) -> Path:
@@ -37,7 +39,7 @@ def test_the_same_network_with_its_weights_shuffled_fails_every_bar(name: str, t
     folder = tmp_path / name
     shutil.copytree(checkpoint(name), folder)
     shuffle(folder / "model.safetensors")
-    figures = measure(name, folder, drawn("test", FEW))
+    figures = measure(name, folder, drawn("test", FEWEST if name == "florence2" else FEW))
     assert len(missed(name, figures)) == len(DEMOS[name].bars) + len(DEMOS[name].ceilings), figures
 
 
