@@ -133,9 +133,8 @@ def second_phrase(folder: Path, seed: int, *, quick: bool) -> dict[str, float]:
         except ImportError as error:
             print(f"{name} is left out: {error.name} is not installed")
             continue
-        card = Card(
-            name, name, name, ("text-detector",), ("text",), "", lambda *_, a=adapter: a, memory_bytes=1
-        )
+        facts = (name, name, name, ("text-detector",), ("text",), "random weights")
+        card = Card(*facts, lambda *_, a=adapter: a, memory_bytes=1)
         studio = Studio(Settings(folder / name, sample=False), registry=Registry([card]))
         firsts, seconds = [], []
         for turn in range(2 + (3 if quick else 5)):
@@ -203,7 +202,7 @@ def main() -> None:
         scenes = drawn("test", 12 if quick else 60)
         figures |= words(studio, scenes)
         figures |= examples(studio, scenes)
-        figures |= agreement(studio, scenes[: 2 if quick else 6])
+        figures |= agreement(studio, scenes[: 1 if quick else 4])
         studio.close()
         figures |= second_phrase(Path(folder), arguments.seed, quick=quick)
     rows = []

@@ -25,6 +25,7 @@ from studio.errors import BadInput
 
 PATCHES = 16_384  # patches that go through the network together: four images of OWLv2 base
 PHRASES = 64  # phrases a pass
+LONG = 64  # phrases from which on a list is too long for its phrases to contend for boxes
 KEPT_BYTES = 96_000_000  # what the latest images made, kept for the next phrase or example
 KEPT_PHRASES = 2_000
 COARSER = 4  # an image larger than this many times the input is made smaller before it is blurred and resized
@@ -44,8 +45,9 @@ class OwlOptions:
     apart: bool = field(
         default=False,
         metadata={
-            "help": "Let every phrase keep what fits it, even where another phrase fits better: what is found then "
-            "does not depend on what else is asked for, and a thing may have several names."
+            "help": "Let every phrase keep what fits it, even where another phrase fits better, as is done anyway with "
+            "64 phrases or more: what is found then does not depend on what else is asked for, and a thing may have "
+            "several names."
         },
     )
     blend: bool = field(
@@ -105,9 +107,9 @@ class OwlDetector:
     ) -> list[list[Detection]]:
         """Return the detections of each image, best first; a box goes to the phrase that fits it best.
 
-        With the option ``apart`` each phrase finds what it finds alone. Without it, of that, a box which fits
-        another phrase better is left out. Raises BadInput for a phrase without a letter, or an image that is not
-        uint8 of shape (height, width, 3).
+        With the option ``apart``, or in a long list, each phrase finds what it finds alone. Otherwise, of that, a box
+        which fits another phrase better is left out. Raises BadInput for a phrase without a letter, or an image that
+        is not uint8 of shape (height, width, 3).
         """
         import torch
 
@@ -122,7 +124,7 @@ class OwlDetector:
             queries = self._embed_phrases(phrases)
             for image, seen in zip(images, self._look(images), strict=True):
                 fits = seen.logits(queries)
-                if self._options.apart:
+                if self._options.apart or len(phrases) >= LONG:
                     patches, labels = torch.nonzero(torch.sigmoid(fits) >= floor, as_tuple=True)
                 else:
                     best, labels = fits.max(dim=1)

@@ -290,16 +290,15 @@ def _scene(studio, project_id: str, number: int, image):
 
 
 def test_the_demo_models_find_words_cut_them_out_and_label_the_scenes(scenes):
-    page, there = scenes, [t.name for t in scenes.scenes[0].things]
-    type_in(page, ", ".join(dict.fromkeys(there)))
+    page, there = scenes, [{t.name for t in each.things} for each in scenes.scenes]
+    type_in(page, ", ".join(sorted(set.union(*there))))
     page.locator("#words-masks input").click()
     page.get_by_role("option", name=re.compile("SAM 2")).click()
     find(page, 120_000)  # networks that compute, on a machine that may do other things as well
     page.get_by_role("button", name=re.compile(r"Keep \d+")).click()
     page.get_by_text(re.compile(r"drafts? saved on 0.png")).wait_for()
     kept = scenes.studio.store.annotations(page.images[0].id)
-    assert {a.class_name for a in kept} == set(there) and all(isinstance(a.shape, Mask) for a in kept)
+    assert {a.class_name for a in kept} >= there[0] and all(isinstance(a.shape, Mask) for a in kept)
     page.get_by_role("tab", name="Many images").click()
     page.locator("#words-run").click()
-    page.locator("#words-jobs li.job").get_by_text("Done").wait_for(timeout=120_000)
-    assert all(labels(scenes.studio, image) for image in page.images[1:])
+    eventually(lambda: all(labels(scenes.studio, image) for image in page.images[1:]), 120)
