@@ -49,6 +49,7 @@ class App extends Flow {
     Object.assign(this, { element, props, trigger });
     this.gone = new AbortController();
     this.quiet = [];
+    this.stale = true; // whether models or their files may have come or gone since they were asked for
     this.stage = new Stage();
     this.view = new View();
     this.wire = new Wire(call, (state) => this.saveState(state));
@@ -153,7 +154,10 @@ class App extends Flow {
     this.blank.replaceChildren(...(stage.image ? [] : [h("strong", {}, "No image is open"), h("span", {}, "Add photographs in Data; then come back to cut things out of them.")]));
     layers.draw("base", "back");
     this.viewChanged();
-    if (stage.image) this.choices.read();
+    if (stage.image && this.stale) {
+      this.stale = false;
+      this.choices.read();
+    }
   }
 
   // ---- what the parts ask of each other ---------------------------------------------------------------
@@ -231,6 +235,7 @@ class App extends Flow {
   }
 
   refresh() {
+    this.stale = true; // an image of another project may be on its way
     if (!this.stage.image) return this.imageProp();
     this.session.refresh();
     this.choices.read();
