@@ -52,6 +52,8 @@ def serve(
 ) -> None:
     """Open the studio in the browser."""
     context.obj = (data, database)
+    # Libraries draw bars of their own while they load weights, across what is told here.
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     if context.invoked_subcommand:
         return
     loopback = host in ("127.0.0.1", "localhost", "::1")

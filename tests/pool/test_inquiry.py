@@ -133,6 +133,16 @@ def test_what_is_known_here_under_another_name_is_not_added_twice(studio):
         hub_models.add(studio, LOCAL, HUB_ID)
 
 
+def test_by_its_id_a_model_is_found_where_it_is_known_and_else_added_once(studio, server):
+    known = disc_card(card_id="known", title="Known discs", download=Download("someone/known", 5000))
+    studio.registry.add(known)
+    assert hub_models.by_id(studio, LOCAL, " Someone/Known ") is known
+    assert not server.asked, "the hub is not asked about what is known"
+    card = hub_models.by_id(studio, LOCAL, HUB_ID)
+    assert added(studio) == [card.id]
+    assert hub_models.by_id(studio, LOCAL, HUB_ID.upper()) is card
+
+
 @pytest.mark.parametrize(
     "text",
     [
