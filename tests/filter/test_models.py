@@ -104,6 +104,32 @@ def test_a_model_of_open_clip_is_added_fetched_and_embeds(tmp_path):
         studio.close()
 
 
+def test_a_clip_of_transformers_is_added_by_its_id(tmp_path):
+    import transformers
+
+    from tests.models.tiny_clip import text_config, tiny_tokenizer, vision_config
+
+    config = transformers.CLIPConfig(
+        text_config=text_config(), vision_config=vision_config(64), projection_dim=16
+    )
+    made = tmp_path / "made"
+    transformers.CLIPModel(config).save_pretrained(made)
+    transformers.CLIPImageProcessor(size={"shortest_edge": 64}, crop_size=64).save_pretrained(made)
+    tiny_tokenizer(24).save_pretrained(made)
+    with FakeHubServer("someone/tiny-clip", checkpoint_files(made)) as server:
+        hub = Hub(server.endpoint, tmp_path / "cache", offline=False)
+        registry = Registry([])
+        registry.hub_kinds = {kind.id: kind for kind in family.HUB}
+        pool = Pool(registry, hub, CpuDevice())
+        studio = Studio(Settings(tmp_path / "data", sample=False), registry=registry, hub=hub, pool=pool)
+        card = embedding.add_model(studio, LOCAL, "someone/tiny-clip")
+        hub.download(card)
+        with studio.pool.use(card.id) as model:
+            assert model.embed_images([picture(70, 90, 0)]).shape == (1, 16) and model.side == 64
+            assert model.embed_texts(["a cat"]).shape == (1, 16)
+        studio.close()
+
+
 def test_weights_that_may_run_anything_are_refused(tmp_path):
     files = checkpoint_files(tiny_open_clip(tmp_path / "made"))
     files["open_clip_pytorch_model.bin"] = files.pop("open_clip_model.safetensors")
