@@ -24,11 +24,13 @@ export function mount({ element, props, trigger, server, watch }) {
   let seq = 0;
   let classes = [];
   let mode = null;
+  let slow = 0;
 
   const address = (id) => new URL(`media/thumb/${id}`, document.baseURI).href;
   const trouble = el('div.trouble', { role: 'alert', hidden: true });
   const live = el('div.unseen', { role: 'status', 'aria-live': 'polite' });
   const toast = makeToast();
+  const loading = el('div.loading', { role: 'status', hidden: true });
   const empty = el('div.empty', { hidden: true });
   const tops = el('div.tops');
   const lists = el('div.listbar');
@@ -46,7 +48,7 @@ export function mount({ element, props, trigger, server, watch }) {
     name: (row) => names.get(roster.id(row))?.name ?? 'this picture',
     classes: () => classes,
     previewing: () => preview.open,
-    waiting: (on) => root.classList.toggle('waiting', on),
+    waiting,
     say: toast.say,
     ask: request,
     complain, undoable, act, work, hide, download,
@@ -54,6 +56,14 @@ export function mount({ element, props, trigger, server, watch }) {
     known: () => grid.chosen,
     tick: load,
   };
+
+  // A model that is not loaded yet takes its time, once: that is said where it shows.
+  function waiting(on) {
+    clearTimeout(slow);
+    root.classList.toggle('waiting', on);
+    loading.hidden = true;
+    if (on) slow = setTimeout(() => { loading.textContent = `${props.title || 'The model'} is being loaded …`; loading.hidden = false; }, 900);
+  }
 
   async function request(op, more = {}) {
     const { project, model } = props;
@@ -355,7 +365,7 @@ export function mount({ element, props, trigger, server, watch }) {
   tops.append(...modes.map((m) => m.top));
   lists.append(...modes.flatMap((m) => m.listbar ?? []));
   sides.append(...modes.flatMap((m) => m.side));
-  frame.append(grid.root, ...modes.map((m) => m.canvas).filter(Boolean), empty, trouble, toast.root);
+  frame.append(grid.root, ...modes.map((m) => m.canvas).filter(Boolean), empty, trouble, loading, toast.root);
   element.replaceChildren(root);
 
   root.addEventListener('keydown', (event) => {

@@ -47,7 +47,7 @@ export function makeReady({ request, onready, complain, title, onhidden }) {
     paint();
     clearTimeout(timer);
     if (running() && root.isConnected) timer = setTimeout(() => (document.hidden ? take(state) : look()), EVERY);
-    if (!running() && (!before || before.embedded !== state.embedded || before.job?.state === 'running')) onready(state);
+    if (!running() && (!before || before.embedded !== state.embedded || before.hidden !== state.hidden || before.job?.state === 'running')) onready(state);
   }
 
   const running = () => state?.job?.state === 'running';
