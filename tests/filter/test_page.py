@@ -58,7 +58,7 @@ def finished(ask, work, **more):
 def test_scores_come_in_the_order_of_the_ids_which_are_sent_once(ask, studio, project):
     answer = ask("rank", query=RED)
     ids = ids_of(answer)
-    scores, order = unpack(answer["scores"], "<f4"), unpack(answer["order"], "<u4")
+    scores, order = unpack(answer["scores"], "<f4"), unpack(answer["head"], "<u4")
     assert ids == studio.store.image_ids(project.id)
     assert (np.diff(scores[order]) <= 1e-6).all() and "red" in studio.store.image(ids[order[0]]).name
     again = ask("rank", query=RED, stamp=answer["roster"]["stamp"])
@@ -81,7 +81,7 @@ def test_the_state_tells_how_many_are_ready(ask, studio, project):
 
 def test_tags_carry_scores_and_are_taken_back(ask, studio, project):
     ranked = ask("rank", query=RED)
-    ids, order = ids_of(ranked), unpack(ranked["order"], "<u4")
+    ids, order = ids_of(ranked), unpack(ranked["head"], "<u4")
     best = [ids[i] for i in order[:2]]
     done = finished(ask, "tag", images=sent(best), query=RED, **{"class": "rot"})
     assert done["images"] == 2
@@ -131,7 +131,7 @@ def test_views_keep_query_threshold_and_marks(ask, studio, project):
 
 def test_marks_set_a_threshold_and_more_are_proposed(ask, studio, project):
     ranked = ask("rank", query=RED)
-    ids, order = ids_of(ranked), unpack(ranked["order"], "<u4")
+    ids, order = ids_of(ranked), unpack(ranked["head"], "<u4")
     marks = [{"image": ids[order[0]], "right": True}, {"image": ids[order[-1]], "right": False}]
     advice = ask("advise", query=RED, marks=marks, wish="recall", at=0.9)
     scores = unpack(ranked["scores"], "<f4")

@@ -26,6 +26,9 @@ from studio.studio import Studio
 
 SUGGESTED = 8  # images that are shown to be marked next
 MOST_MARKS = 5000
+HEAD = (
+    2 * search.HEAD
+)  # images at the top whose order is sent, being exact; the page puts the others in order itself
 
 
 def operations(studio: Studio) -> Operations:
@@ -45,7 +48,7 @@ def operations(studio: Studio) -> Operations:
         found = ranking(studio, request)
         answer = {
             "scores": packed(found.scores.astype("<f4")),
-            "order": packed(found.order.astype("<u4")),
+            "head": packed(found.order[:HEAD].astype("<u4")),
             "scale": found.scale,
             "seconds": found.seconds,
         }

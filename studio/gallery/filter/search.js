@@ -3,7 +3,7 @@
 import { el, icon, ICONS, count, number, settled } from '../dom.js';
 import { confirm } from '../dialog.js';
 import { floats, wholes } from './packing.js';
-import { countFrom, firstThreshold, keptRows, leftRows, makeRanking, spoken, thresholdFor } from './ranking.js';
+import { countFrom, firstThreshold, keptRows, leftRows, makeRanking, ordered, spoken, thresholdFor } from './ranking.js';
 import { makeHistogram } from './histogram.js';
 import { makeMarks } from './marks.js';
 import { makeQuery } from './query.js';
@@ -71,7 +71,8 @@ export function makeSearch(page) {
     try {
       const answer = await page.ask('rank', { query: sent() });
       if (mine !== asked) return undefined;
-      ranking = makeRanking({ ...answer, scores: floats(answer.scores), order: wholes(answer.order) });
+      const scores = floats(answer.scores);
+      ranking = makeRanking({ ...answer, scores, order: ordered(scores, wholes(answer.head)) });
       if (fresh || keeping) marks.clear();
       for (const { image, right } of keeping?.marks ?? []) if (page.roster.row(image) >= 0) marks.set(page.roster.row(image), right);
       if (keeping) wanted = { threshold: keeping.threshold ?? firstThreshold(ranking), keep: keeping.keep, top: keeping.top ?? 0 };

@@ -1,6 +1,6 @@
 import test from 'node:test';
 import assert from 'node:assert/strict';
-import { countFrom, firstThreshold, histogram, keptRows, leftRows, makeRanking, spoken, thresholdFor } from '../../../../studio/gallery/filter/ranking.js';
+import { countFrom, firstThreshold, histogram, keptRows, leftRows, makeRanking, ordered, spoken, thresholdFor } from '../../../../studio/gallery/filter/ranking.js';
 
 const SCORES = [0.1, 0.9, 0.5, 0.5, 0.3, 0.7];
 const ranking = () => makeRanking({ scores: Float32Array.from(SCORES), order: Uint32Array.from([1, 5, 2, 3, 4, 0]), scale: 'cosine' });
@@ -64,4 +64,16 @@ test('the first threshold parts two groups in the middle of the gap', () => {
 test('scores are told as people read them', () => {
   assert.equal(spoken(0.28712, 'cosine'), '0.287');
   assert.equal(spoken(0.28712, 'combined'), '29 %');
+});
+
+test('rows are put in order as a plain sort does, equal ones by row, and the head stays ahead', () => {
+  const scores = Float32Array.from({ length: 20_000 }, (_, i) => Math.fround(Math.round(Math.sin(i * 12.9898) * 500) / 700));
+  scores[7] = 0;
+  scores[9] = -0;
+  const wanted = [...scores.keys()].sort((a, b) => scores[b] - scores[a] || a - b);
+  assert.deepEqual([...ordered(scores)].map((row) => scores[row] + 0), wanted.map((row) => scores[row] + 0));
+  const unequal = Float32Array.from([0.5, -0.25, 3e-9, 0, -7, 0.5, 1]);
+  assert.deepEqual([...ordered(unequal)], [6, 0, 5, 2, 3, 1, 4]);
+  assert.deepEqual([...ordered(unequal, Uint32Array.from([5, 0]))], [5, 0, 6, 2, 3, 1, 4]);
+  assert.deepEqual([...ordered(new Float32Array(0))], []);
 });
