@@ -23,7 +23,9 @@ def ask(
     question: Annotated[
         str, typer.Argument(help="What to ask of each image; “” asks for a caption, into a column.")
     ],
-    model: Annotated[str, typer.Option(help="A model that answers questions.")],
+    model: Annotated[
+        str, typer.Option(help="A model that answers questions, by its name here or on the hub.")
+    ],
     into: Annotated[
         str,
         typer.Option(help="column:NAME, or tag:TEMPLATE with {answer} in it, such as “tag:ripe: {answer}”."),
@@ -47,16 +49,17 @@ def ask(
     studio = studio_of(context)
 
     def work() -> None:
-        from studio.operations import ask_jobs, jobs
+        from studio.operations import ask_jobs, hub_models, jobs
         from studio.operations.ask import Query, check
 
         target = known_project(studio, project)
+        asked = hub_models.by_id(studio, LOCAL, model).id if "/" in model else model
         place, name = place_of(into)
         query = Query.from_json(
             {
-                "model": model,
+                "model": asked,
                 "question": question,
-                "options": _options(studio, model, option or []),
+                "options": _options(studio, asked, option or []),
                 **place,
                 "choices": choices,
                 "most": most,
@@ -65,7 +68,7 @@ def ask(
         )
         check(studio, query)
         if download:
-            fetch(studio, [model])
+            fetch(studio, [asked])
         wanted = jobs.images_of(studio, target.id, images)
         job = ask_jobs.begin(studio, LOCAL, target.id, query, wanted, column_name=name, title=title)
         follow(context, studio, job.id)
