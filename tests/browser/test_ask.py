@@ -294,6 +294,9 @@ def test_the_demo_answers_about_drawn_scenes_offline(browser, serve, tmp_path, m
         page.goto(serve(asgi(made)))
         open_ask(page)
         eventually(lambda: page.locator("#ask-model input").input_value() == "Demo Florence-2")
+        page.locator("#ask-image input").fill("drawn scene 01")
+        page.keyboard.press("Enter")
+        page.locator("#ask-place").get_by_text("1 of 21").wait_for()
         ask(page, "how many mugs are there?")
         assert said(page) == "three"
         ask(page, "")
