@@ -55,15 +55,9 @@ _LOCK = threading.Lock()
 
 def picture_of(studio: Studio, image: ImageRecord) -> np.ndarray:
     """Return an image's pixels, uint8 (h, w, 3), not to be written to."""
-
-    def make() -> np.ndarray:
-        pixels = images.decode(studio.store.original_path(image), image.name)
-        pixels.setflags(write=False)
-        return pixels
-
     with _LOCK:
         last = _PICTURES.setdefault(studio, Last(MOST_BYTES, lambda pixels: pixels.nbytes))
-    return last.get(image.digest, make)
+    return last.get(image.digest, lambda: images.decode(studio.store.original_path(image), image.name))
 
 
 def edge_of(studio: Studio, image: ImageRecord, pixels: np.ndarray, mask: Mask) -> trimaps.Edge:
