@@ -12,12 +12,13 @@ from studio.adapters import Place as Mentioned
 from studio.adapters import Reading
 from studio.app import Shared
 from studio.canvas.phrases import project_of, words_on
-from studio.errors import BadInput, NotFound
+from studio.errors import BadInput
 from studio.operations.recipe import Recipe, named_or_described
 from studio.operations.words import read_words
 from studio.studio import Studio
 from tabs._finding.many import Dataset
-from tabs._finding.one import Kept, Looked, OneImage
+from tabs._finding.one import Looked, OneImage
+from tabs._finding.opening import lead_to_segment, open_project
 from tabs._finding.page import Place, page_of
 from tabs._finding.settings import Settings
 from tabs._finding.spoken import STYLE, linked, spoken
@@ -115,10 +116,7 @@ class _Page:
         ]
         # What the page opened with was made before this tab, so those two come before the hidden textbox.
         tab.select(self._shown, inputs, outputs, js=PLACE.here_at(2), **QUIET)
-        if "segment" in others:
-            to_segment = [shared.image, shared.tabs]
-            self._one.open.click(self._open_kept, self._one.kept, to_segment, **QUIET)
-            self._dataset.jobs.open(self._open_failed, None, to_segment, **QUIET)
+        lead_to_segment(shared, others, self._one, self._dataset)
 
     # ---- what is chosen ----
 
@@ -155,10 +153,7 @@ class _Page:
     def _shown(self, values: dict[Any, Any], request: gr.Request) -> tuple[Any, ...]:
         """Show the open project; what is being looked at stays, unless another project or image was opened."""
         person, opened = self._studio.person(request), values[self._shared.image] or ""
-        try:
-            project = self._studio.store.project_for(values[self._shared.project], person).id
-        except NotFound:
-            project = ""
+        project = open_project(self._studio, self._shared, values, person)
         again = bool(project) and project == values[self._project]
         values = {**values, self._project: project}
         if not values[self._models.models]:
@@ -200,12 +195,3 @@ class _Page:
         if not told.text:
             return gr.HTML("<p>The model wrote nothing of this image.</p>", visible=True)
         return gr.HTML(spoken(Reading(told.text, places), [[n] for n in range(len(places))]), visible=True)
-
-    # ---- on to Segment ----
-
-    def _open_kept(self, kept: Kept | None) -> tuple[Any, Any]:
-        return (kept.image, self._shared.show("segment")) if kept else (gr.skip(), gr.skip())
-
-    def _open_failed(self, event: gr.EventData) -> tuple[Any, Any]:
-        data = event._data if isinstance(event._data, dict) else {}
-        return str(data.get("image") or ""), self._shared.show("segment")
