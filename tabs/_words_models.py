@@ -27,7 +27,7 @@ TASKS: dict[Task, str] = {
     "detailed caption": "A longer caption",
     "long caption": "A long caption",
 }
-NO_MASKS = ("Boxes, or the masks a model finds itself", "")
+NO_MASKS = ("As the model gives them", "")
 NEW = [("Add them to the project", "add"), ("Leave them out", "drop")]
 WITHOUT = "Where no phrase is given, it writes a caption, and what that names is looked for."
 

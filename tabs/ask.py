@@ -8,13 +8,12 @@ from typing import Any
 import gradio as gr
 
 from studio.app import Shared
-from studio.errors import NotFound
 from studio.gallery.gallery import answer_table
 from studio.studio import Studio
 from tabs._ask_many import AskMany, shown_anew
 from tabs._ask_models import AskModels
 from tabs._ask_one import AskOne
-from tabs._finding.one import Kept
+from tabs._finding.opening import lead_kept, lead_listed, open_project
 from tabs._finding.page import Place, page_of
 from tabs._work import QUIET
 
@@ -91,18 +90,13 @@ class _Page:
         # What the page opened with was made before this tab, so those two come before the hidden textbox.
         tab.select(self._shown, inputs, [*outputs, self._answers], js=PLACE.here_at(2), **QUIET)
         if "segment" in others:
-            to_segment = [shared.image, shared.tabs]
-            self._one.open.click(self._open_kept, self._one.kept, to_segment, **QUIET)
-            for listed in (self._many.jobs, self._answers):
-                listed.open(self._open_named, None, to_segment, **QUIET)
+            lead_kept(shared, self._one.open, self._one.kept)
+            lead_listed(shared, self._many.jobs, self._answers)
 
     def _shown(self, values: dict[Any, Any], request: gr.Request) -> tuple[Any, ...]:
         """Show the open project; what is being looked at stays, unless another project or image was opened."""
         person, opened = self._studio.person(request), values[self._shared.image] or ""
-        try:
-            project = self._studio.store.project_for(values[self._shared.project], person).id
-        except NotFound:
-            project = ""
+        project = open_project(self._studio, self._shared, values, person)
         again = bool(project) and project == values[self._project]
         models = self._models
         dropdown, model = models.offered(values[models.model] or values[self._mine], project)
@@ -117,12 +111,3 @@ class _Page:
 
     def _told(self, values: dict[Any, Any], request: gr.Request) -> tuple[Any, ...]:
         return self._models.told(values, page_of(values[self._here]), request)
-
-    # ---- on to Segment ----
-
-    def _open_kept(self, kept: Kept | None) -> tuple[Any, Any]:
-        return (kept.image, self._shared.show("segment")) if kept else (gr.skip(), gr.skip())
-
-    def _open_named(self, event: gr.EventData) -> tuple[Any, Any]:
-        data = event._data if isinstance(event._data, dict) else {}
-        return str(data.get("image") or ""), self._shared.show("segment")

@@ -10,7 +10,7 @@ import gradio as gr
 
 from studio.app import Shared
 from studio.studio import Studio
-from tabs._finding.opening import open_project
+from tabs._finding.opening import lead_listed, open_project
 from tabs._finding.page import Place
 from tabs._matting_export import MattingExport
 from tabs._matting_many import ManyMattes
@@ -72,7 +72,7 @@ class _Page:
             self._review, drafts.project, [self._one.stage, shared.image, self._tabs], **QUIET
         )
         if "segment" in others:
-            many.dataset.jobs.open(self._open_failed, None, [shared.image, shared.tabs], **QUIET)
+            lead_listed(shared, many.dataset.jobs)
 
     def _shown(self, values: dict[Any, Any], request: gr.Request) -> tuple[Any, ...]:
         person = self._studio.person(request)
@@ -97,6 +97,3 @@ class _Page:
     def _opened(event: gr.EventData) -> str:
         data = event._data if isinstance(event._data, dict) else {}
         return str(data.get("image") or "")
-
-    def _open_failed(self, event: gr.EventData) -> tuple[Any, Any]:
-        return self._opened(event), self._shared.show("segment")

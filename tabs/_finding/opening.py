@@ -28,21 +28,34 @@ def lead_to_segment(shared: Shared, others: Mapping[str, Any], one: OneImage, da
     if "segment" not in others:
         return
 
-    def shown(image: str) -> tuple[Any, Any]:
-        return (image, shared.show("segment")) if image else (gr.skip(), gr.skip())
-
-    def kept(last: Kept | None) -> tuple[Any, Any]:
-        return shown(last.image if last else "")
-
-    def failed(event: gr.EventData) -> tuple[Any, Any]:
-        data = event._data if isinstance(event._data, dict) else {}
-        return shown(str(data.get("image") or ""))
-
     def waiting(project: str, request: gr.Request) -> tuple[Any, Any]:
-        return shown(dataset.drafts.first(project, request))
+        return _shown(shared, dataset.drafts.first(project, request))
 
-    segment = [shared.image, shared.tabs]
-    one.open.click(kept, one.kept, segment, **QUIET)
-    dataset.jobs.open(failed, None, segment, **QUIET)
-    dataset.drafts.button.click(waiting, dataset.drafts.project, segment, **QUIET)
+    lead_kept(shared, one.open, one.kept)
+    lead_listed(shared, dataset.jobs)
+    dataset.drafts.button.click(waiting, dataset.drafts.project, [shared.image, shared.tabs], **QUIET)
     dataset.drafts.leads = True
+
+
+def lead_kept(shared: Shared, button: gr.Button, kept: gr.State) -> None:
+    """Let a button open the image on which something was kept last."""
+
+    def opened(last: Kept | None) -> tuple[Any, Any]:
+        return _shown(shared, last.image if last else "")
+
+    button.click(opened, kept, [shared.image, shared.tabs], **QUIET)
+
+
+def lead_listed(shared: Shared, *lists: Any) -> None:
+    """Let components that list images, such as those of a job that failed, open the one that is pressed."""
+
+    def opened(event: gr.EventData) -> tuple[Any, Any]:
+        data = event._data if isinstance(event._data, dict) else {}
+        return _shown(shared, str(data.get("image") or ""))
+
+    for listed in lists:
+        listed.open(opened, None, [shared.image, shared.tabs], **QUIET)
+
+
+def _shown(shared: Shared, image: str) -> tuple[Any, Any]:
+    return (image, shared.show("segment")) if image else (gr.skip(), gr.skip())
