@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -24,6 +25,10 @@ from studio.scripts import ScriptFiles
 from studio.studio import Studio
 
 TITLE = "Onelabel Studio"
+
+# What a tab module's ``build`` returns. It is called once all tabs are there, with the module's own and the ids of
+# the others, for events that hang on a tab or lead to another one.
+Connect = Callable[[gr.Tab, frozenset[str]], None]
 
 
 @dataclass
@@ -82,21 +87,18 @@ def build(studio: Studio) -> gr.Blocks:
         project = gr.BrowserState("", storage_key="onelabel-project", secret="onelabel")
         image = gr.BrowserState("", storage_key="onelabel-image", secret="onelabel")
         first_tab = gr.State("")
-        built: dict[str, Any] = {}
+        connecting: list[tuple[gr.Tab, Connect]] = []
         with gr.Tabs(elem_id="onelabel-tabs") as tabs:
             shared = Shared(project, image, tabs, page, first_tab)
             shared.opened = page.load(
                 begin, [project, image], [project, image, first_tab], show_progress="hidden"
             )
             for module in find_tabs():
-                name = tab_id(module)
-                with gr.Tab(module.TITLE, id=name) as tab:
-                    built[name] = module.build(studio, shared)
-                built[name].tab = tab
-        for name, tab in built.items():
-            others = {other: b for other, b in built.items() if other != name}
-            if hasattr(tab, "connect"):
-                tab.connect(others)
+                with gr.Tab(module.TITLE, id=tab_id(module)) as tab:
+                    connecting.append((tab, module.build(studio, shared)))
+        names = frozenset(tab.id for tab, _ in connecting)
+        for tab, connect in connecting:
+            connect(tab, names - {tab.id})
     return page
 
 

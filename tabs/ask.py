@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
-from studio.app import Shared
+from studio.app import Connect, Shared
 from studio.gallery.gallery import answer_table
 from studio.studio import Studio
 from tabs._ask_many import AskMany, shown_anew
@@ -22,21 +21,8 @@ ORDER = 55
 PLACE = Place("ask")
 
 
-@dataclass
-class AskTab:
-    tab: gr.Tab | None = None
-    connect: Any = None
-
-
-def build(studio: Studio, shared: Shared) -> AskTab:
-    page = _Page(studio, shared)
-    built = AskTab()
-
-    def connect(others: dict[str, Any]) -> None:
-        page.connect(built.tab, others)
-
-    built.connect = connect
-    return built
+def build(studio: Studio, shared: Shared) -> Connect:
+    return _Page(studio, shared).connect
 
 
 class _Page:
@@ -82,7 +68,7 @@ class _Page:
         for comes in (self._many.jobs.ended, self._answers_tab.select):
             comes(shown_anew, self._project, self._answers, **QUIET)
 
-    def connect(self, tab: gr.Tab, others: dict[str, Any]) -> None:
+    def connect(self, tab: gr.Tab, others: frozenset[str]) -> None:
         """Show what belongs to the open project whenever the tab is, and lead to the Segment tab."""
         shared = self._shared
         inputs = {*self._inputs, *self._many.inputs, self._seen, self._mine, shared.project, shared.image}

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
-from studio.app import Shared
+from studio.app import Connect, Shared
 from studio.errors import NotFound
 from studio.gallery.gallery import class_list, gallery
 from studio.studio import Studio
@@ -21,17 +20,7 @@ TITLE = "Data"
 ORDER = 10
 
 
-@dataclass
-class DataTab:
-    """``gallery`` has the event ``open`` {image}; the open project is in ``shared.project``."""
-
-    gallery: gr.HTML
-    classes: gr.HTML
-    tab: gr.Tab | None = None
-    connect: Any = None
-
-
-def build(studio: Studio, shared: Shared) -> DataTab:
+def build(studio: Studio, shared: Shared) -> Connect:
     row = project_row(studio, shared)
     # A BrowserState tells of a "change" whenever something on the page appears or disappears, a State only
     # when its value is another. So what follows a change of project hangs on this one.
@@ -59,15 +48,13 @@ def build(studio: Studio, shared: Shared) -> DataTab:
 
     opened.change(show, opened, [pictures, classes], **QUIET)
     shared.opened.then(show, shared.project, [pictures, classes], **QUIET)
-    built = DataTab(pictures, classes)
 
     def open_image(event: gr.EventData) -> tuple[str, Any]:
         data = event._data if isinstance(event._data, dict) else {}
         return str(data.get("image") or ""), shared.show("segment")
 
-    def connect(others: dict[str, Any]) -> None:
+    def connect(tab: gr.Tab, others: frozenset[str]) -> None:
         if "segment" in others:
             pictures.open(open_image, None, [shared.image, shared.tabs], **QUIET)
 
-    built.connect = connect
-    return built
+    return connect

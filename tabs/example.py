@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
-from studio.app import Shared
+from studio.app import Connect, Shared
 from studio.errors import BadInput
 from studio.operations.examples import first_threshold
 from studio.operations.predict import Recipe
@@ -33,21 +32,8 @@ if (at) at.dispatchEvent(new CustomEvent("onelabel:threshold", {{detail: value}}
 else if (left) setTimeout(() => set(left - 1), 100); }}; set(100); }}"""
 
 
-@dataclass
-class ExampleTab:
-    tab: gr.Tab | None = None
-    connect: Any = None
-
-
-def build(studio: Studio, shared: Shared) -> ExampleTab:
-    page = _Page(studio, shared)
-    built = ExampleTab()
-
-    def connect(others: dict[str, Any]) -> None:
-        page.connect(built.tab, others)
-
-    built.connect = connect
-    return built
+def build(studio: Studio, shared: Shared) -> Connect:
+    return _Page(studio, shared).connect
 
 
 class _Page:
@@ -94,7 +80,7 @@ class _Page:
         self._examples.connect(self._one, self._project, models.segmenter, self._inputs, PLACE.here)
         self._dataset.connect(self._inputs, PLACE.here, self._project)
 
-    def connect(self, tab: gr.Tab, others: dict[str, Any]) -> None:
+    def connect(self, tab: gr.Tab, others: frozenset[str]) -> None:
         """Show what belongs to the open project whenever the tab is, and lead to the Segment tab."""
         shared, examples = self._shared, self._examples
         inputs = {*self._inputs, *self._dataset.inputs, self._seen, self._mine, examples.kept}

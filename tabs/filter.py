@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
 from studio.adapters import Card
-from studio.app import Shared
+from studio.app import Connect, Shared
 from studio.errors import NotFound
 from studio.failures import sentence
 from studio.gallery.filter.component import filter_page
@@ -27,21 +26,8 @@ PLACE = Place("filter")
 ANOTHER = "Any name of open_clip (ViT-B-32/laion2b_s34b_b79k), or an id on the hub (owner/name)"
 
 
-@dataclass
-class FilterTab:
-    tab: gr.Tab | None = None
-    connect: Any = None
-
-
-def build(studio: Studio, shared: Shared) -> FilterTab:
-    page = _Page(studio, shared)
-    built = FilterTab()
-
-    def connect(others: dict[str, Any]) -> None:
-        page.connect(built.tab, others)
-
-    built.connect = connect
-    return built
+def build(studio: Studio, shared: Shared) -> Connect:
+    return _Page(studio, shared).connect
 
 
 class _Page:
@@ -87,7 +73,7 @@ class _Page:
             [self._add.click, self._typed.submit], self._added, {*inputs, self._typed}, added, **QUIET
         ).then(lambda model: model or "", self._model, self._mine, **QUIET)
 
-    def connect(self, tab: gr.Tab, others: dict[str, Any]) -> None:
+    def connect(self, tab: gr.Tab, others: frozenset[str]) -> None:
         """Show what belongs to the open project whenever the tab is, and lead to the others."""
         shared = self._shared
         inputs = {*self._inputs, self._mine, shared.project}

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
-from studio.app import Shared
+from studio.app import Connect, Shared
 from studio.studio import Studio
 from tabs._finding.opening import lead_listed, open_project
 from tabs._finding.page import Place
@@ -23,21 +22,8 @@ ORDER = 60
 PLACE = Place("matting")
 
 
-@dataclass
-class MattingTab:
-    tab: gr.Tab | None = None
-    connect: Any = None
-
-
-def build(studio: Studio, shared: Shared) -> MattingTab:
-    page = _Page(studio, shared)
-    built = MattingTab()
-
-    def connect(others: dict[str, Any]) -> None:
-        page.connect(built.tab, others)
-
-    built.connect = connect
-    return built
+def build(studio: Studio, shared: Shared) -> Connect:
+    return _Page(studio, shared).connect
 
 
 class _Page:
@@ -60,7 +46,7 @@ class _Page:
             self._opened, None, shared.image, trigger_mode="always_last", **QUIET
         )  # what the stage opened is remembered, and never sent back to it
 
-    def connect(self, tab: gr.Tab, others: dict[str, Any]) -> None:
+    def connect(self, tab: gr.Tab, others: frozenset[str]) -> None:
         """Show what belongs to the open project whenever the tab is, and lead to the Segment tab."""
         shared, many = self._shared, self._many
         inputs = {*many.inputs, shared.project, shared.image}

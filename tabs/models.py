@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
-from typing import Any
 
 import gradio as gr
 
 from studio.adapters import Card, Role
-from studio.app import Shared
+from studio.app import Connect, Shared
 from studio.devices import size_text
 from studio.errors import StudioError
 from studio.studio import Studio
@@ -39,13 +37,7 @@ GIVES: dict[Role, str] = {
 }
 
 
-@dataclass
-class ModelsTab:
-    tab: gr.Tab | None = None
-    connect: Any = None
-
-
-def build(studio: Studio, shared: Shared) -> ModelsTab:
+def build(studio: Studio, shared: Shared) -> Connect:
     gr.Markdown(
         "Every model is loaded when it is first used and shares one device with the others. "
         "The one not used for longest leaves first when room is needed."
@@ -107,16 +99,14 @@ def build(studio: Studio, shared: Shared) -> ModelsTab:
     panels = [added_models(studio, show, shown), own_checkpoints(studio, show, shown)]
     with gr.Accordion("Gated models and your access token", open=False):
         access = Access(studio, "models-gated")
-    built = ModelsTab()
 
-    def connect(_others: dict[str, Any]) -> None:
-        built.tab.select(show, None, shown, **QUIET)
-        built.tab.select(access.look_at_all, None, access.outputs, **QUIET)
+    def connect(tab: gr.Tab, others: frozenset[str]) -> None:
+        tab.select(show, None, shown, **QUIET)
+        tab.select(access.look_at_all, None, access.outputs, **QUIET)
         for refresh_list, outputs in filter(None, panels):
-            built.tab.select(refresh_list, None, outputs, **QUIET)
+            tab.select(refresh_list, None, outputs, **QUIET)
 
-    built.connect = connect
-    return built
+    return connect
 
 
 def _row(studio: Studio, card: Card) -> list[str]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import html
 import threading
 from collections.abc import AsyncIterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import gradio as gr
 
-from studio.app import Shared
+from studio.app import Connect, Shared
 from studio.errors import BadInput
 from studio.failures import sentence
 from studio.operations import jobs, predict
@@ -32,21 +32,8 @@ ORDER = 30
 PLACE = Place("predict")
 
 
-@dataclass
-class PredictTab:
-    tab: gr.Tab | None = None
-    connect: Any = None
-
-
-def build(studio: Studio, shared: Shared) -> PredictTab:
-    page = _Page(studio, shared)
-    built = PredictTab()
-
-    def connect(others: dict[str, Any]) -> None:
-        page.connect(built.tab, others)
-
-    built.connect = connect
-    return built
+def build(studio: Studio, shared: Shared) -> Connect:
+    return _Page(studio, shared).connect
 
 
 class _Page:
@@ -107,7 +94,7 @@ class _Page:
         found.then(self._table, inputs, classes.table, **told)
         self._dataset.connect(self._inputs, PLACE.here, self._project)
 
-    def connect(self, tab: gr.Tab, others: dict[str, Any]) -> None:
+    def connect(self, tab: gr.Tab, others: frozenset[str]) -> None:
         """Show what belongs to the open project whenever the tab is, and lead to the Segment tab."""
         shared, outputs = self._shared, [self._project, self._seen, *self._chosen_outputs]
         inputs = {*self._inputs, *self._dataset.inputs, self._seen, self._mine, shared.project, shared.image}

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr
 
 from studio.adapters import Card
-from studio.app import Shared
+from studio.app import Connect, Shared
 from studio.canvas.canvas import prompt_canvas
 from studio.canvas.server import canvas_function
 from studio.studio import Studio
@@ -27,16 +26,7 @@ TITLE = "Segment"
 ORDER = 20
 
 
-@dataclass
-class SegmentTab:
-    """``connect`` is called with the other tabs by name once all are built."""
-
-    canvas: gr.HTML
-    tab: gr.Tab | None = None
-    connect: Any = None
-
-
-def build(studio: Studio, shared: Shared) -> SegmentTab:
+def build(studio: Studio, shared: Shared) -> Connect:
     # What this person chose, not what was taken for want of a choice.
     chosen = gr.BrowserState("", storage_key="onelabel-segmenter", secret="onelabel")
     with gr.Row(elem_id="segment-bar", equal_height=True) as bar:
@@ -139,9 +129,7 @@ def build(studio: Studio, shared: Shared) -> SegmentTab:
         **QUIET,
     )
 
-    built = SegmentTab(canvas)
-
-    def connect(_others: dict[str, Any]) -> None:
+    def connect(tab: gr.Tab, others: frozenset[str]) -> None:
         def show_all(image_id: str, project_id: str, chosen_id: str, request: gr.Request) -> tuple[Any, Any]:
             card = _model_for(studio, chosen_id, project_id)
             # All of it each time: until the tab is first shown the canvas is not there, and Gradio keeps only
@@ -156,10 +144,9 @@ def build(studio: Studio, shared: Shared) -> SegmentTab:
             )
             return shown, gr.Dropdown(_choices(studio), value=card.id)
 
-        built.tab.select(show_all, [shared.image, shared.project, chosen], [canvas, model], **QUIET)
+        tab.select(show_all, [shared.image, shared.project, chosen], [canvas, model], **QUIET)
 
-    built.connect = connect
-    return built
+    return connect
 
 
 def _choices(studio: Studio) -> list[tuple[str, str]]:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 import gradio as gr
 
 from studio.adapters import Place as Mentioned
 from studio.adapters import Reading
-from studio.app import Shared
+from studio.app import Connect, Shared
 from studio.canvas.phrases import project_of, words_on
 from studio.errors import BadInput
 from studio.operations.recipe import Recipe, named_or_described
@@ -32,21 +32,8 @@ PLACE = Place("words", more=words_on(PHRASES))
 HINT = "Write what to look for, then press “Find”."
 
 
-@dataclass
-class WordsTab:
-    tab: gr.Tab | None = None
-    connect: Any = None
-
-
-def build(studio: Studio, shared: Shared) -> WordsTab:
-    page = _Page(studio, shared)
-    built = WordsTab()
-
-    def connect(others: dict[str, Any]) -> None:
-        page.connect(built.tab, others)
-
-    built.connect = connect
-    return built
+def build(studio: Studio, shared: Shared) -> Connect:
+    return _Page(studio, shared).connect
 
 
 class _Page:
@@ -103,7 +90,7 @@ class _Page:
         self._one.kept.change(self._classes, self._project, models.phrases, **QUIET)
         models.phrases.emptied(self._helped, inputs, self._told, **told)
 
-    def connect(self, tab: gr.Tab, others: dict[str, Any]) -> None:
+    def connect(self, tab: gr.Tab, others: frozenset[str]) -> None:
         """Show what belongs to the open project whenever the tab is, and lead to the Segment tab."""
         shared = self._shared
         inputs = {*self._inputs, *self._dataset.inputs, self._seen, self._mine, shared.project, shared.image}

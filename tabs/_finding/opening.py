@@ -23,7 +23,7 @@ def open_project(studio: Studio, shared: Shared, values: Mapping[Any, Any], pers
         return ""
 
 
-def lead_to_segment(shared: Shared, others: Mapping[str, Any], one: OneImage, dataset: Dataset) -> None:
+def lead_to_segment(shared: Shared, others: frozenset[str], one: OneImage, dataset: Dataset) -> None:
     """Let what was kept, what failed, and the drafts that wait be opened in the Segment tab, where there is one."""
     if "segment" not in others:
         return
