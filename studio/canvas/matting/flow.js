@@ -6,11 +6,12 @@ import { Band, Latest, NARROWEST, WIDEST } from "./band.js";
 import { INKS } from "./drawing.js";
 import { GROUNDS } from "./grounds.js";
 import { save } from "./keep.js";
+import { Shell } from "../shell.js";
 
 const TOOLS = { point: "smart", band: "paint", alpha: "look" };
 const AREAS = ["mask", "polygon", "box", "alpha"]; // kinds of shapes that a trimap can be made from
 
-export class Flow {
+export class Flow extends Shell {
   step = "point";
   level = "unknown";  // what the brush paints into the band
   compare = true;

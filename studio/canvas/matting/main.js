@@ -18,9 +18,9 @@ import { Layers } from "../layers.js";
 import { legend } from "../legend.js";
 import { ObjectPanel } from "../objects.js";
 import { candidates, missing, notices } from "../overlay.js";
-import { Pointer } from "../pointer.js";
 import { Review } from "../review.js";
 import { Session } from "../session.js";
+import { unmountOld } from "../shell.js";
 import { Stage } from "../stage.js";
 import { statusBar } from "../status.js";
 import { classBar } from "../toolbar.js";
@@ -33,7 +33,7 @@ const mounted = new Map(); // element → its stage, so that one element never c
 
 /** Mount the stage; `props`, `trigger`, `server` and `watch` are those of gr.HTML. */
 export async function mount({ element, props, trigger, server, watch }) {
-  for (const [old, app] of mounted) if (old === element || !old.isConnected) app.dispose();
+  unmountOld(mounted, element);
   await Promise.all(["../canvas.css", "matting.css"].map((name) => stylesheet(name, import.meta.url)));
   const app = new App(element.querySelector(".ol-mount") ?? element, props, trigger, (request) => server.matting(request));
   mounted.set(element, app);
@@ -44,9 +44,11 @@ export async function mount({ element, props, trigger, server, watch }) {
 }
 
 class App extends Flow {
+  lowest = 520;
+
   constructor(element, props, trigger, call) {
     super();
-    Object.assign(this, { element, props, trigger });
+    Object.assign(this, { mounted, element, props, trigger });
     this.gone = new AbortController();
     this.quiet = [];
     this.stale = true; // whether models or their files may have come or gone since they were asked for
@@ -100,44 +102,16 @@ class App extends Flow {
   }
 
   listen() {
-    const { stage, layers, gone: { signal } } = this;
-    this.pointer = new Pointer(this, signal);
-    this.keys = new Keys(this, signal);
+    const { stage } = this;
+    super.listen(Keys);
     stage.on("image", () => this.imageChanged());
-    stage.on("loading", (on) => this.root.classList.toggle("ol-loading", on));
-    stage.on("picture", () => { layers.draw("base"); this.matte.draw(); });
-    stage.on("objects classes", () => layers.draw("back", "top"));
-    stage.on("changed", (objects) => layers.draw("top", ...(objects.some((o) => o.id !== stage.active) ? ["back"] : [])));
-    stage.on("prompts segmented hover", () => layers.draw("top"));
-    stage.on("settings", () => layers.draw("back", "top"));
+    stage.on("picture tool", () => this.matte.draw());
     stage.on("choices", () => this.setModel(this.choices.id("segmenter")));
-    stage.on("selection", ({ activeChanged, before }) => {
-      if (before && before !== stage.active) layers.settle(stage.objects.get(before));
-      if (activeChanged && layers.inRest.has(stage.active)) layers.draw("back");
-      layers.draw("top");
+    stage.on("selection", () => {
       if (this.review.on && this.object) this.setStep(this.object.shape.kind === "alpha" ? "alpha" : "point");
     });
     stage.on("selection objects object", () => this.sync());
     stage.on("segmented", (object) => this.bands.delete(object.id)); // another mask, another band
-    stage.on("tool", ({ before }) => {
-      this.tools[before]?.leave?.();
-      layers.tool = this.currentTool();
-      layers.draw("top");
-      this.matte.draw();
-      this.cursorChanged();
-    });
-    this.sizes = new ResizeObserver(() => this.measure());
-    this.sizes.observe(this.element);
-    this.sizes.observe(this.host);
-    this.around = new ResizeObserver(() => requestAnimationFrame(() => this.measure())); // what stands above may open or close
-    for (const above of [document.body, this.element.closest(".tabitem")]) if (above) this.around.observe(above);
-    window.addEventListener("keydown", (e) => { if (e.key === "Tab") this.root.classList.add("ol-keys"); }, { signal, capture: true });
-    this.root.addEventListener("pointerdown", () => this.root.classList.remove("ol-keys"), { signal, capture: true });
-    window.addEventListener("resize", () => this.measure(), { signal });
-    window.addEventListener("online", () => this.wire.retryNow(), { signal });
-    window.addEventListener("beforeunload", (e) => { if (this.wire.pending) e.preventDefault(); }, { signal });
-    this.classes = new MutationObserver(() => this.theme());
-    for (const node of [document.body, document.documentElement]) this.classes.observe(node, { attributes: true, attributeFilter: ["class"] });
   }
 
   imageChanged() {
@@ -162,49 +136,15 @@ class App extends Flow {
 
   // ---- what the parts ask of each other ---------------------------------------------------------------
 
-  currentTool() { return this.tools[this.stage.tool] ?? this.tools.smart; }
-  visible() { return this.host.isConnected && this.host.clientWidth > 0 && this.host.clientHeight > 0; }
+  currentTool() { return super.currentTool() ?? this.tools.smart; }
   modelTitle() { return this.choices.card("segmenter")?.title ?? ""; }
-  addClass(name) { return this.session.addClass(name); }
-  reload(image) { return this.session.reload(image); }
-  resync() { return this.session.poll(); }
-  brushBy(factor) { this.do.brushBy(factor); }
   brushTo(size) { this.tools.paint.resize(size / this.brush.size); }
   drawer() {}
   latency(entry) { this.stage.emit("latency", entry.t_drawn - entry.t_click); }
 
-  advance(version) {
-    if (version === this.stage.version + 1) this.stage.version = version;
-    if (this.stage.image) this.session.forget(this.stage.image.id);
-  }
-
-  trouble(answer, image) {
-    if (answer.model && image === this.stage.image?.id) this.need(answer);
-    else this.say(answer.error, "error");
-  }
-
   viewChanged() {
-    this.layers.draw("view");
     this.matte.draw();
-    this.stage.emit("view");
-  }
-
-  pointed(p) { this.stage.emit("pointer", p); }
-
-  cursorChanged() {
-    const cursor = this.pointer?.space ? "grab" : this.currentTool().cursor;
-    if (this.host.style.cursor !== cursor) this.host.style.cursor = cursor;
-  }
-
-  spaceHeld(held) {
-    this.pointer.space = held;
-    this.cursorChanged();
-  }
-
-  /** Show where a long press was felt. */
-  held(p) {
-    this.ring.hidden = !p;
-    if (p) this.ring.style.transform = `translate(${p.sx}px, ${p.sy}px)`;
+    super.viewChanged();
   }
 
   /** Resolve once nothing waits to be saved. */
@@ -221,11 +161,6 @@ class App extends Flow {
 
   // ---- what Python sets -------------------------------------------------------------------------------
 
-  imageProp() {
-    const [id, again] = (this.props.image || "").split("#");
-    if (id !== (this.stage.image?.id ?? "") && !(id && !again && this.session.echo(id))) this.session.open(id);
-  }
-
   setModel(model) {
     if ((model || null) === this.stage.model) return;
     if (model && model !== this.choices.id("segmenter")) return this.choices.choose("segmenter", model); // comes back here
@@ -241,33 +176,8 @@ class App extends Flow {
     this.choices.read();
   }
 
-  // ---- the window -------------------------------------------------------------------------------------
-
-  measure() {
-    if (!this.element.isConnected) return this.wire.pending ? null : this.dispose();
-    const top = this.element.getBoundingClientRect().top + window.scrollY;
-    const own = `${Math.max(520, Math.round(window.innerHeight - Math.min(top, window.innerHeight * 0.4) - 12))}px`;
-    if (this.own !== own) this.root.style.setProperty("--ol-height", this.own = own);
-    if (this.view.resize(this.host.clientWidth, this.host.clientHeight, window.devicePixelRatio || 1)) {
-      this.layers.resize();
-      this.matte.resize();
-      this.stage.emit("view");
-    }
-  }
-
-  theme() {
-    const dark = document.querySelector("body.dark, html.dark, .gradio-container.dark");
-    this.root.dataset.theme = dark ? "dark" : "light";
-  }
-
-  dispose() {
-    this.gone.abort();
-    this.session.close();
-    this.sizes.disconnect();
-    this.around.disconnect();
-    this.classes.disconnect();
-    this.panel.watcher.disconnect();
-    this.bottom.close();
-    for (const [element, app] of mounted) if (app === this) mounted.delete(element);
+  resized() {
+    super.resized();
+    this.matte.resize();
   }
 }
