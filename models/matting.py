@@ -82,7 +82,8 @@ CARDS = [
         "Shared matting (nothing to download)",
         "shared",
         50,
-        "Compares each pixel with samples of both sides. Runs on any CPU; a downloaded model keeps more hair.",
+        "Compares each pixel with samples of both sides. Runs on any CPU; a downloaded model keeps more hair. "
+        "The first matte after an installation takes up to a minute longer: its code is compiled then.",
     ),
     _card(
         "closed-form",

@@ -12,12 +12,28 @@ import pytest
 from PIL import Image
 
 from studio.annotations import Alpha, Mask
+from studio.cutouts import foreground_of
 from studio.operations import jobs
+from studio.operations.matting.matte import matte
 from tests.browser.test_whole_way import eventually
 from tests.matting.pictures import add, put_mask, soft_disc, studio_in
 
 pytestmark = pytest.mark.browser
 HEIGHT, WIDTH = 240, 320
+
+
+@pytest.fixture(scope="module", autouse=True)
+def compiled(tmp_path_factory) -> None:
+    """Make a matte beforehand: in a new environment pymatting compiles itself first, which takes up to a minute."""
+    made = studio_in(tmp_path_factory.mktemp("compiled"))
+    project = made.store.create_project("fruit", "local")
+    picture, alpha = soft_disc()
+    image = add(made, project.id, picture)
+    mask = put_mask(made, image, alpha > 0.5)
+    matter = made.default_model("matter").id
+    matte(made, image, "local", matter, annotation_id=mask.id, revision=mask.revision)
+    foreground_of(picture, alpha)
+    made.close()
 
 
 @pytest.fixture
