@@ -112,7 +112,7 @@ def test_rows_that_a_power_failure_left_empty_do_not_count(tmp_path):
 
 
 WRITER = """
-import sys
+import sys, time
 from pathlib import Path
 from tests.filter.test_vectors import digests, units
 from studio.vectors import Vectors
@@ -122,6 +122,9 @@ for i in range(start, start + 400, 4):
     file.append(digests(4, i), made[i : i + 4])
     with open(sys.argv[3], "a") as told:
         print(i, file=told)
+    time.sleep(0.01)
+if sys.argv[4]:
+    time.sleep(60)  # the one that is to be killed does not end by itself, however quick it was
 """
 
 
@@ -129,9 +132,10 @@ def test_processes_that_write_at_once_and_are_killed_leave_whole_rows(tmp_path):
     tellers = [tmp_path / "first", tmp_path / "second"]
     children = [
         subprocess.Popen(
-            [sys.executable, "-c", WRITER, str(tmp_path / "vectors"), str(start), str(teller)], cwd=ROOT
+            [sys.executable, "-c", WRITER, str(tmp_path / "vectors"), str(start), str(teller), stays],
+            cwd=ROOT,
         )
-        for start, teller in zip((0, 200), tellers, strict=True)
+        for start, teller, stays in zip((0, 200), tellers, ("stays", ""), strict=True)
     ]
     deadline = time.monotonic() + 60
     while not all(teller.exists() for teller in tellers) and time.monotonic() < deadline:
