@@ -123,8 +123,16 @@ def sorted_out(found: Sequence[Detection], words: Sequence[Word], threshold: flo
         surer = np.array([d.score for d in against])[None] >= np.array([d.score for d in wanted])[:, None]
         taken = (overlaps & surer).any(1)
         wanted = [d for d, gone in zip(wanted, taken, strict=True) if not gone]
+    # Within each phrase first: so a phrase among many finds what it finds alone.
+    phrases = {d.name: [other for other in wanted if other.name == d.name] for d in wanted}
+    alone = [d for each in phrases.values() for d in _apart(each)]
+    return _apart(sorted(alone, key=lambda d: -d.score))
+
+
+def _apart(found: Sequence[Detection]) -> list[Detection]:
+    """Return detections, best first, without those that are one thing with a surer one."""
     kept: list[Detection] = []
-    for detection in wanted:
+    for detection in found:
         others = [other.box for other in kept]
         if not others or float(box_iou([detection.box], others).max()) < SAME:
             kept.append(detection)
