@@ -124,7 +124,9 @@ def sorted_out(found: Sequence[Detection], words: Sequence[Word], threshold: flo
         taken = (overlaps & surer).any(1)
         wanted = [d for d, gone in zip(wanted, taken, strict=True) if not gone]
     # Within each phrase first: so a phrase among many finds what it finds alone.
-    phrases = {d.name: [other for other in wanted if other.name == d.name] for d in wanted}
+    phrases: dict[str, list[Detection]] = {}
+    for detection in wanted:
+        phrases.setdefault(detection.name, []).append(detection)
     alone = [d for each in phrases.values() for d in _apart(each)]
     return _apart(sorted(alone, key=lambda d: -d.score))
 
